@@ -18,7 +18,7 @@ use crate::monitor::SampleStream;
 use crate::records::{Records, RunRecord};
 use crate::resources::Limits;
 use crate::run::{Decision, Event, RunSummary, StepSummary, StopKind};
-use crate::settings::{FILE, Settings};
+use crate::settings::{FILE, RefusedSetting, SettingEdit, Settings, edit_settings};
 use crate::store::{DataDir, JobStore};
 
 /// Where commands and questions go. Cheap to clone.
@@ -219,6 +219,18 @@ impl Backend {
                 Ok(None)
             }
             Place::Remote { dir, .. } => SettledWatch::open(dir.path(), FILE, tell).map(Some),
+        }
+    }
+
+    /// Writes values into the settings. The engine takes them over at once.
+    ///
+    /// # Errors
+    /// What is wrong with each of them. Nothing was changed then.
+    pub fn edit_settings(&self, edits: &[SettingEdit]) -> Result<(), Vec<RefusedSetting>> {
+        match &self.0 {
+            Place::Local { handler, .. } => handler.limits().edit(edits),
+            // That engine watches the file.
+            Place::Remote { dir, .. } => edit_settings(&dir.path().join(FILE), edits).map(drop),
         }
     }
 

@@ -90,7 +90,12 @@ fn raise_open_window(dir: &DataDir, kept: JoinError) -> Outcome {
         return Err(kept.into());
     }
     client.ask(&Raise {})?;
-    note("the window was open already and is now in front");
+    let is_wayland = std::env::var_os("WAYLAND_DISPLAY").is_some_and(|display| !display.is_empty());
+    note(if is_wayland {
+        "the window was open already; Wayland lets no program raise its window, so it asks for attention"
+    } else {
+        "the window was open already and is now in front"
+    });
     Ok(DONE)
 }
 

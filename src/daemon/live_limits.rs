@@ -1,7 +1,6 @@
-//! The limits and the admission policy in force while an engine lives. A request sets a limit and writes it into the
-//! settings; a change that the operator makes in the file is taken over.
+//! The limits, the admission policy and the retention in force while an engine lives. A request sets a limit and writes
+//! it into the settings; a change that the operator makes in the file is taken over.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +12,14 @@ use crate::api::Error;
 use crate::base::tasks::{Task, TaskThread};
 use crate::diagnostics::NOTICE;
 use crate::engine::CoreExecutionEngine;
-use crate::files::{SettledWatch, read_small_text};
+use crate::files::SettledWatch;
 use crate::monitor::MonitorHandle;
 use crate::resources::{Limits, Resource};
-use crate::settings::{FILE, LimitParams, LimitView, LimitWords, Settings, SettingsError, edited, replace};
+use crate::settings::{
+    FILE, LimitParams, LimitView, LimitWords, RefusedSetting, SettingEdit, Settings, edit_settings, edited,
+    replace, settings_text,
+};
+use crate::store::Retention;
 
 /// How long an engine lives before its settings are watched: a short run by hand has ended by then, and need not wait
 /// for the end of a watch.
@@ -43,13 +46,28 @@ type Listener = Box<dyn Fn() + Send + Sync>;
 struct State {
     in_force: Limits,
     admission: AdmissionPolicy,
+    retention: Kept,
     /// What the file had when it was parsed last. An engine may have been opened with other settings than the file's,
     /// so only changes of the file are taken over.
     limits_of_file: Limits,
     admission_of_file: AdmissionPolicy,
     interval_of_file: Duration,
+    retention_of_file: Kept,
     /// The last warning, so that it is not repeated.
     said: Option<String>,
+}
+
+/// How much history is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) retention: Retention,
+    pub(crate) fires_max_age: Duration,
+}
+
+impl Kept {
+    fn of(settings: &Settings) -> Self {
+        Self { retention: settings.retention, fires_max_age: settings.fires_max_age }
+    }
 }
 
 impl LiveLimits {
@@ -64,6 +82,8 @@ impl LiveLimits {
         let state = State {
             in_force: settings.limits.clone(),
             admission: settings.admission.clone(),
+            retention: Kept::of(settings),
+            retention_of_file: Kept::of(&of_file),
             limits_of_file: of_file.limits,
             admission_of_file: of_file.admission,
             interval_of_file: of_file.monitor_interval,
@@ -113,6 +133,11 @@ impl LiveLimits {
         self.0.state.lock().in_force.clone()
     }
 
+    /// How much history is kept from the next clean-up on.
+    pub(crate) fn kept(&self) -> Kept {
+        self.0.state.lock().retention
+    }
+
     /// `tell` is called whenever the limits in force change. It must return at once.
     pub(crate) fn on_change(&self, tell: impl Fn() + Send + Sync + 'static) {
         self.0.listeners.lock().push(Box::new(tell));
@@ -138,13 +163,7 @@ impl LiveLimits {
         })?;
         let path = &self.0.path;
         let mut state = self.0.state.lock();
-        let text = match read_small_text(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => {
-                return Err(SettingsError::Unreadable { path: path.clone(), why: error.to_string() }.into());
-            }
-        };
+        let text = settings_text(path)?;
         let before = Settings::read(&text, path)?;
         let by_hand = |why: &str| {
             let name = params.resource.name();
@@ -166,6 +185,19 @@ impl LiveLimits {
         Ok(())
     }
 
+    /// Writes values into the settings, where they take effect at once.
+    ///
+    /// # Errors
+    /// What is wrong with each of them. Nothing was changed then.
+    pub(crate) fn edit(&self, edits: &[SettingEdit]) -> Result<(), Vec<RefusedSetting>> {
+        let mut state = self.0.state.lock();
+        let settings = edit_settings(&self.0.path, edits)?;
+        let earlier = state.in_force.clone();
+        self.adopt(&mut state, &settings);
+        self.enforce(&state, &earlier);
+        Ok(())
+    }
+
     /// Reads the file. Returns a warning when it can't be parsed, unless it is the last one again.
     fn take_over_file(&self) -> Option<String> {
         let mut state = self.0.state.lock();
@@ -179,8 +211,9 @@ impl LiveLimits {
                 None
             }
             Err(error) => {
-                let sentence =
-                    format!("the settings of limits, admission and the monitor stay as they were: {error}");
+                let sentence = format!(
+                    "the settings of limits, admission, retention and the monitor stay as they were: {error}"
+                );
                 let is_new = state.said.as_ref() != Some(&sentence);
                 is_new.then(|| state.said.insert(sentence).clone())
             }
@@ -204,6 +237,10 @@ impl LiveLimits {
             state.admission_of_file = settings.admission.clone();
             state.admission = settings.admission.clone();
             self.admit(state);
+        }
+        let kept = Kept::of(settings);
+        if kept != state.retention_of_file {
+            (state.retention_of_file, state.retention) = (kept, kept);
         }
         if settings.monitor_interval != state.interval_of_file {
             state.interval_of_file = settings.monitor_interval;

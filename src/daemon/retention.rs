@@ -36,15 +36,15 @@ pub(crate) fn keep_retention(tasks: &TaskThread, handler: CommandHandler) -> Tas
 /// Removes a part of the plan; makes a new plan if nothing is left.
 fn prune_part(handler: &CommandHandler, left: &mut PrunePlan) -> Result<(), StoreError> {
     let (store, data_dir) = (handler.engine.store(), handler.data_dir().path());
-    let (retention, now) = (&handler.settings.retention, crate::engine::now().wall);
+    let (kept, now) = (handler.limits().kept(), crate::engine::now().wall);
     let jobs = handler.jobs().store();
     if is_empty(left) {
-        let plan = store.plan_prune(retention, now, |run_id| log_bytes(data_dir, run_id))?;
+        let plan = store.plan_prune(&kept.retention, now, |run_id| log_bytes(data_dir, run_id))?;
         *left = jobs.map_or(Ok(plan.clone()), |jobs| spare_unbooked(plan, jobs))?;
     }
     store.apply_prune(&next_part(left), data_dir)?;
     match jobs {
-        Some(jobs) if is_empty(left) => prune_fires(jobs, &handler.settings, now),
+        Some(jobs) if is_empty(left) => prune_fires(jobs, kept.fires_max_age, now),
         Some(_) | None => Ok(()),
     }
 }

@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -41,7 +42,7 @@ pub fn apply_prune(
     let plan = store.plan_prune(&settings.retention, now.wall, |run_id| log_bytes(dir.path(), run_id))?;
     let plan = spare_unbooked(plan, &jobs)?;
     let report = store.apply_prune(&plan, dir.path())?;
-    prune_fires(&jobs, settings, now.wall)?;
+    prune_fires(&jobs, settings.fires_max_age, now.wall)?;
     drop(lock);
     Ok((plan, report))
 }
@@ -55,12 +56,8 @@ pub(crate) fn spare_unbooked(mut plan: PrunePlan, jobs: &JobStore) -> Result<Pru
 }
 
 /// Removes fires and history that are older than the settings keep.
-pub(crate) fn prune_fires(
-    jobs: &JobStore,
-    settings: &Settings,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let age = TimeDelta::from_std(settings.fires_max_age).unwrap_or(TimeDelta::MAX);
+pub(crate) fn prune_fires(jobs: &JobStore, max_age: Duration, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let age = TimeDelta::from_std(max_age).unwrap_or(TimeDelta::MAX);
     match now.checked_sub_signed(age) {
         Some(before) => jobs.prune(before.timestamp_millis()).map(drop),
         // The age limit reaches back before the first instant.

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
+
 use super::claims::Entry;
 use super::core::SchedulerCore;
 use super::error::SchedulerError;
@@ -133,6 +135,18 @@ impl SchedulerCore {
         }
         let excess = filter.limit.map_or(0, |limit| found.len().saturating_sub(limit));
         Ok(found.into_iter().skip(excess).map(FireView::from).collect())
+    }
+
+    /// The fires of all jobs that should have run within `span` and did not, the newest first; at most `limit`.
+    ///
+    /// # Errors
+    /// As the database reports.
+    pub fn missed_fires(
+        &self,
+        span: (DateTime<Utc>, DateTime<Utc>),
+        limit: usize,
+    ) -> Result<Vec<FireView>, SchedulerError> {
+        Ok(self.jobs.missed_fires(span, limit)?.into_iter().map(FireView::from).collect())
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn edited(text: &str, params: &LimitParams) -> Result<String, String>
     let table = limits.get_mut(name).and_then(Item::as_table_like_mut).ok_or_else(nested)?;
     for (key, said) in params.said() {
         match said {
-            Some(said) => say(table, key, said),
+            Some(said) => say(table, key, Value::from(said)),
             None => drop(table.remove(key)),
         }
     }
@@ -43,12 +43,12 @@ pub(crate) fn edited(text: &str, params: &LimitParams) -> Result<String, String>
 }
 
 /// Has a table say `said` under `key`, with the comments that stand at it.
-fn say(table: &mut dyn TableLike, key: &str, said: &str) {
+pub(super) fn say(table: &mut dyn TableLike, key: &str, said: Value) {
     match table.get_mut(key).and_then(Item::as_value_mut) {
-        Some(old) if old.as_str() == Some(said) => {}
+        Some(old) if old.as_str() == said.as_str() && old.as_integer() == said.as_integer() => {}
         Some(old) => {
             let decor = old.decor().clone();
-            *old = Value::from(said);
+            *old = said;
             *old.decor_mut() = decor;
         }
         None => drop(table.insert(key, toml_edit::value(said))),

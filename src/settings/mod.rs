@@ -3,6 +3,7 @@
 
 mod catalogue;
 mod finder;
+mod key_edit;
 mod keys;
 mod limit_edit;
 mod limit_params;
@@ -11,6 +12,8 @@ mod table_edit;
 
 pub use catalogue::{Catalogue, CatalogueEntry, CatalogueError, read_definition};
 pub use finder::{PipelineFinder, file_tables};
+pub use key_edit::{RefusedSetting, SettingEdit, SettingKey};
+pub(crate) use key_edit::{edit_settings, settings_text, values_in};
 pub use keys::{key_table, schema};
 pub(crate) use limit_edit::{edited, replace};
 pub use limit_params::{LimitParams, LimitProblem, LimitView, LimitWords};

@@ -17,6 +17,8 @@ const OWN: &[&str] = &[
     ".settings.toml.new",
     "window.toml",
     ".window.toml.new",
+    "away.toml",
+    ".away.toml.new",
     "pipelines",
     "logs",
     "reports",

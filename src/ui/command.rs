@@ -7,7 +7,7 @@ use super::icon::Icon;
 use super::labels::{label_of, log_label, subject_of};
 use super::log_page::LogCommand;
 use crate::base::id::{AttemptKey, JobId, RunId, StepId};
-use crate::window::{Action, Folder, HistorySpan, QuitChoice};
+use crate::window::{Action, AwayMark, Folder, Formats, HistorySpan, QuitChoice};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,18 +72,26 @@ pub(super) enum Command {
     StopAll,
     /// Open the palette.
     OpenPalette,
+    /// Open the outline of the page.
+    OpenOutline,
     /// Close the overlay.
     CloseOverlay,
     /// Quit, after asking what to do with living runs.
     AskQuit,
-    /// Show or hide the decisions of recovery.
-    ToggleReview,
-    /// Remove the decisions of recovery.
-    DismissDecisions,
+    /// Mark what was handled of what happened while the operator was away.
+    MarkAway(AwayMark),
     /// Remove a failure, by its index.
     DismissFailure(usize),
     /// Choose the theme.
     SetTheme(ThemePreference),
+    /// Choose the scale of everything, in percent.
+    SetScale(u16),
+    /// Choose how times and numbers are written.
+    SetFormats(Formats),
+    /// Save the form of the settings.
+    SaveSettings,
+    /// Undo the changes in the form of the settings.
+    RevertSettings,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -101,6 +109,10 @@ pub(super) enum Page {
     Machine,
     /// The selected run.
     Run,
+    /// What happened while the operator was away.
+    Away,
+    /// The settings.
+    Settings,
 }
 
 /// What the page of a run shows.
@@ -170,6 +182,9 @@ impl Page {
     pub(super) const ALL: [Self; 5] =
         [Self::Now, Self::History, Self::Pipelines, Self::Schedule, Self::Machine];
 
+    /// Those at the foot of the rail.
+    pub(super) const MORE: [Self; 2] = [Self::Settings, Self::Away];
+
     /// What its entry shows.
     pub(super) const fn label(self) -> Label {
         let (text, icon, key) = match self {
@@ -178,6 +193,8 @@ impl Page {
             Self::Pipelines => ("Pipelines", Icon::Branch, Key::Num3),
             Self::Schedule => ("Schedule", Icon::Clock, Key::Num4),
             Self::Machine => ("Machine", Icon::Wave, Key::Num5),
+            Self::Away => ("While you were away", Icon::Bolt, Key::Num6),
+            Self::Settings => ("Settings", Icon::Sliders, Key::Comma),
             // It is opened by Enter, and the rail has no entry for it.
             Self::Run => return Label::new("Run"),
         };
@@ -188,7 +205,7 @@ impl Page {
     pub(super) const fn shows_runs(self) -> bool {
         match self {
             Self::Now | Self::History | Self::Run => true,
-            Self::Pipelines | Self::Schedule | Self::Machine => false,
+            Self::Pipelines | Self::Schedule | Self::Machine | Self::Away | Self::Settings => false,
         }
     }
 }
@@ -250,8 +267,11 @@ impl Command {
             Self::SelectJob(None) => Label::new("Close the job").key(NONE, Key::Escape),
             Self::NewJob => Label::new("New job").icon(Icon::Plus).key(CTRL, Key::N),
             Self::ShowJobs(_) => Label::new("Look up jobs"),
-            Self::SaveJob | Self::SaveLimits => Label::new("Save").key(CTRL, Key::S),
-            Self::RevertJob | Self::RevertLimits => Label::new("Revert"),
+            Self::SaveJob | Self::SaveLimits | Self::SaveSettings => Label::new("Save").key(CTRL, Key::S),
+            Self::RevertJob | Self::RevertLimits | Self::RevertSettings => Label::new("Revert"),
+            Self::SetScale(_) => Label::new("Scale"),
+            Self::SetFormats(Formats::System) => Label::new("Write times and numbers as the system does"),
+            Self::SetFormats(Formats::Neutral) => Label::new("Write times and numbers without a language"),
             Self::AskStart(_) => Label::new("Start…")
                 .icon(Icon::Play)
                 .tooltip("Choose its parameters, run type, environment and priority first"),
@@ -283,10 +303,18 @@ impl Command {
             Self::AskStopAll => Label::new("Stop all…").icon(Icon::Stop),
             Self::StopAll => Label::new("Stop all").icon(Icon::Stop),
             Self::OpenPalette => Label::new("Search or do anything").icon(Icon::Search).key(CTRL, Key::K),
+            Self::OpenOutline => Label::new("Outline of the page")
+                .icon(Icon::List)
+                .tooltip("Every graph and plot as a tree that is walked by keys")
+                .key(CTRL, Key::O),
             Self::CloseOverlay => Label::new("Cancel"),
             Self::AskQuit => Label::new("Quit…").key(CTRL, Key::Q),
-            Self::ToggleReview => Label::new("Review"),
-            Self::DismissDecisions | Self::DismissFailure(_) => Label::new("Dismiss"),
+            Self::MarkAway(AwayMark::All(_)) => Label::new("Mark all as handled").icon(Icon::Check),
+            Self::MarkAway(AwayMark::Handled(_)) => {
+                Label::new("Skip").icon(Icon::Check).tooltip("Mark it as handled, and leave it as it is")
+            }
+            Self::MarkAway(AwayMark::Seen(_)) => Label::new("Mark as seen"),
+            Self::DismissFailure(_) => Label::new("Dismiss"),
             Self::SetTheme(ThemePreference::System) => Label::new("Theme of the system").icon(Icon::HalfMoon),
             Self::SetTheme(ThemePreference::Dark) => Label::new("Dark theme").icon(Icon::HalfMoon),
             Self::SetTheme(ThemePreference::Light) => Label::new("Light theme").icon(Icon::HalfMoon),
@@ -301,6 +329,7 @@ impl Command {
                 Action::LoadRun(run_id)
                 | Action::LoadFacts(run_id)
                 | Action::SelectStep(AttemptKey { run_id, .. }) => Some(run_id.to_string()),
+                Action::OpenFolder(Folder::At(path)) => Some(path.display().to_string()),
                 Action::OpenFolder(Folder::Log(key)) | Action::OpenLog(Some(key)) => {
                     Some(key.step_id.to_string())
                 }
@@ -312,6 +341,10 @@ impl Command {
                 | Action::LoadHistory(_)
                 | Action::CountEnded
                 | Action::Start(_)
+                | Action::LoadAway(_)
+                | Action::MarkAway(_)
+                | Action::LoadSettings
+                | Action::SaveSettings(_)
                 | Action::LoadRuns(_)
                 | Action::Refresh
                 | Action::OpenFolder(Folder::Logs(_) | Folder::Pipelines)
@@ -329,6 +362,9 @@ impl Command {
             Self::AskStart(pipeline) => Some(pipeline.clone()),
             Self::AskStartLike(run_id) => Some(run_id.to_string()),
             Self::SaveLimits | Self::RevertLimits => Some("limits".to_owned()),
+            Self::SaveSettings | Self::RevertSettings => Some("settings".to_owned()),
+            Self::SetScale(percent) => Some(format!("{percent} %")),
+            Self::SetFormats(_) => None,
             Self::NewJob
             | Self::ShowJobs(_)
             | Self::SaveJob
@@ -348,10 +384,10 @@ impl Command {
             | Self::AskStopAll
             | Self::StopAll
             | Self::OpenPalette
+            | Self::OpenOutline
             | Self::CloseOverlay
             | Self::AskQuit
-            | Self::ToggleReview
-            | Self::DismissDecisions
+            | Self::MarkAway(_)
             | Self::DismissFailure(_)
             | Self::SetTheme(_) => None,
         }
@@ -379,11 +415,16 @@ const fn action_label(action: &Action) -> Label {
         Action::SaveJob(_) => Label::new("Save job"),
         Action::LoadStart(_) => Label::new("Prepare the start of"),
         Action::Start(_) => Label::new("Start a run"),
+        Action::LoadSettings => Label::new("Look up the settings"),
+        Action::SaveSettings(_) => Label::new("Save settings"),
+        Action::LoadAway(_) => Label::new("Look up what happened meanwhile"),
+        Action::MarkAway(_) => Label::new("Mark as handled"),
         Action::Refresh => Label::new("Refresh"),
         Action::OpenLog(_) | Action::AskLog(_) => Label::new("Read the log"),
         Action::OpenFolder(Folder::Log(_)) => {
             Label::new("Open outside").icon(Icon::Folder).tooltip("Show its file in the program for texts")
         }
+        Action::OpenFolder(Folder::At(_)) => Label::new("Open").icon(Icon::Folder),
         Action::OpenFolder(Folder::Logs(_) | Folder::Pipelines) => {
             Label::new("Open folder").icon(Icon::Folder).tooltip("Show it in the file manager")
         }

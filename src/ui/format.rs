@@ -1,8 +1,124 @@
-//! Numbers and instants as the window writes them.
+//! Numbers and instants as the window writes them: in the way of the system's locale, or in one that needs no language.
+
+use std::borrow::Cow;
 
 use chrono::{DateTime, Local, TimeDelta, Utc};
+use parking_lot::RwLock;
+use pure_rust_locales::{Locale, locale_match};
 
-pub(super) use crate::base::units::{about, size_in_words as bytes};
+pub(super) use crate::base::units::about;
+use crate::base::units::size_in_words;
+
+/// How numbers and times are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Manner {
+    /// Between the whole and the fraction.
+    decimal: &'static str,
+    /// Between groups of three digits.
+    group: &'static str,
+    clock: Clock,
+    day: Day,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clock {
+    Hours24,
+    Hours12,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Day {
+    BeforeMonth,
+    AfterMonth,
+}
+
+impl Manner {
+    /// The one that needs no language: `1,234.5`, `26 Nov 18:02`.
+    pub(super) const NEUTRAL: Self =
+        Self { decimal: ".", group: ",", clock: Clock::Hours24, day: Day::BeforeMonth };
+
+    /// The manner of the locale that the environment names, by the variables that every program reads.
+    pub(super) fn of_system(env: impl Fn(&str) -> Option<String>) -> Self {
+        let locale_of = |category: &str| {
+            let named =
+                ["LC_ALL", category, "LANG"].into_iter().filter_map(&env).find(|name| !name.is_empty());
+            named.as_deref().and_then(locale)
+        };
+        let mut manner = Self::NEUTRAL;
+        if let Some(locale) = locale_of("LC_NUMERIC") {
+            manner.decimal = locale_match!(locale => LC_NUMERIC::DECIMAL_POINT);
+            manner.group = match locale_match!(locale => LC_NUMERIC::THOUSANDS_SEP) {
+                // A list of figures needs some.
+                "" => "\u{202f}",
+                group => group,
+            };
+        }
+        if let Some(locale) = locale_of("LC_TIME") {
+            let (time, date) =
+                (locale_match!(locale => LC_TIME::T_FMT), locale_match!(locale => LC_TIME::D_FMT));
+            if ["%r", "%I", "%p", "%l"].iter().any(|twelve| time.contains(twelve)) {
+                manner.clock = Clock::Hours12;
+            }
+            let at = |marks: &[&str]| marks.iter().filter_map(|mark| date.find(mark)).min();
+            let (day, month) = (at(&["%d", "%e", "%-d"]), at(&["%m", "%b", "%B", "%-m", "%D"]));
+            if month.is_some() && day.is_none_or(|day| month < Some(day)) {
+                manner.day = Day::AfterMonth;
+            }
+        }
+        manner
+    }
+}
+
+/// The locale of a name such as `de_DE.UTF-8@euro`; none of `C` and of names that are not known.
+fn locale(name: &str) -> Option<Locale> {
+    let (name, modifier) = name.split_once('@').map_or((name, None), |(name, of)| (name, Some(of)));
+    let name = name.split('.').next().unwrap_or_default();
+    let whole = modifier.map(|modifier| format!("{name}@{modifier}"));
+    let found = whole.and_then(|whole| whole.parse().ok()).or_else(|| name.parse().ok());
+    found.filter(|locale| *locale != Locale::POSIX)
+}
+
+/// The manner of this process's window. Every view writes by it, so it is no parameter of each.
+static MANNER: RwLock<Manner> = RwLock::new(Manner::NEUTRAL);
+
+/// Writes in this manner from now on.
+pub(super) fn follow(manner: Manner) {
+    *MANNER.write() = manner;
+}
+
+fn manner() -> Manner {
+    *MANNER.read()
+}
+
+/// A pattern of chrono in the manner of the window; `pattern` is the neutral one.
+pub(super) fn pattern(pattern: &str) -> Cow<'_, str> {
+    pattern_in(pattern, manner())
+}
+
+fn pattern_in(pattern: &str, manner: Manner) -> Cow<'_, str> {
+    let mut pattern = Cow::Borrowed(pattern);
+    if manner.clock == Clock::Hours12 {
+        pattern = pattern.replace("%H:%M:%S", "%-I:%M:%S %p").replace("%H:%M", "%-I:%M %p").into();
+    }
+    if manner.day == Day::AfterMonth {
+        pattern = pattern.replace("%-d %b", "%b %-d").into();
+    }
+    pattern
+}
+
+/// A size in bytes: `1.1 GiB`.
+pub(super) fn bytes(count: u64) -> String {
+    with_decimal(size_in_words(count), manner())
+}
+
+/// A number of one fraction's digit: `3.8`.
+pub(super) fn tenths(value: f64) -> String {
+    with_decimal(format!("{value:.1}"), manner())
+}
+
+fn with_decimal(text: String, manner: Manner) -> String {
+    if manner.decimal == "." { text } else { text.replace('.', manner.decimal) }
+}
 
 /// How long something took: `0:07`, `12:41`, `1:48:09`, `3 d 4:12:00`.
 pub(super) fn clock(span: TimeDelta) -> String {
@@ -20,7 +136,7 @@ pub(super) fn clock(span: TimeDelta) -> String {
 pub(super) fn duration(span: TimeDelta) -> String {
     match span.num_milliseconds().max(0) {
         millis @ 0..1000 => format!("{millis} ms"),
-        millis @ 1000..10_000 => format!("{:.1} s", millis as f64 / 1000.0),
+        millis @ 1000..10_000 => format!("{} s", tenths(millis as f64 / 1000.0)),
         millis @ 10_000..60_000 => format!("{} s", millis / 1000),
         _ => clock(span),
     }
@@ -28,9 +144,13 @@ pub(super) fn duration(span: TimeDelta) -> String {
 
 /// A measured number: `310.5`, `12,400`, `0.0031`.
 pub(super) fn number(value: f64) -> String {
+    number_in(value, manner())
+}
+
+fn number_in(value: f64, manner: Manner) -> String {
     let magnitude = value.abs();
     if magnitude >= 1e15 || (magnitude < 1e-4 && value != 0.0) || !value.is_finite() {
-        return format!("{value:.3e}");
+        return with_decimal(format!("{value:.3e}"), manner);
     }
     let digits = match magnitude {
         1000.0.. => 0,
@@ -44,11 +164,11 @@ pub(super) fn number(value: f64) -> String {
     for (at, c) in whole.char_indices() {
         let left = whole.len() - at;
         if left.is_multiple_of(3) && grouped.ends_with(|last: char| last.is_ascii_digit()) {
-            grouped.push(',');
+            grouped.push_str(manner.group);
         }
         grouped.push(c);
     }
-    grouped + fraction
+    grouped + &with_decimal(fraction.to_owned(), manner)
 }
 
 /// A share: `41 %`. Only a share of 1 is shown as 100 %.
@@ -61,11 +181,11 @@ pub(super) fn percent(fraction: f64) -> String {
 pub(super) fn when(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let (at, now) = (at.with_timezone(&Local), now.with_timezone(&Local));
     if at.date_naive() == now.date_naive() {
-        at.format("%H:%M:%S").to_string()
+        at.format(&pattern("%H:%M:%S")).to_string()
     } else if (now - at).abs() < TimeDelta::days(300) {
-        at.format("%a %-d %b %H:%M").to_string()
+        at.format(&pattern("%a %-d %b %H:%M")).to_string()
     } else {
-        at.format("%-d %b %Y %H:%M").to_string()
+        at.format(&pattern("%-d %b %Y %H:%M")).to_string()
     }
 }
 
@@ -127,5 +247,29 @@ mod tests {
         assert_eq!(percent(0.999), "99 %");
         assert_eq!(percent(1.0), "100 %");
         assert_eq!(percent(f64::NAN), "0 %");
+    }
+
+    #[test]
+    fn the_locale_of_the_system_says_how_numbers_and_times_are_written() {
+        #[track_caller]
+        fn check(env: &[(&str, &str)], number: &str, time: &str) {
+            let manner = Manner::of_system(|name| {
+                env.iter().find(|(known, _)| *known == name).map(|(_, said)| (*said).to_owned())
+            });
+            assert_eq!(number_in(1_234_567.0, manner) + "|" + &number_in(0.5, manner), number, "{env:?}");
+            let at: DateTime<Utc> = "2026-11-26T18:02:03Z".parse().unwrap();
+            assert_eq!(at.format(&pattern_in("%a %-d %b %H:%M:%S", manner)).to_string(), time, "{env:?}");
+        }
+        let (neutral, day) = ("1,234,567|0.5", "Thu 26 Nov 18:02:03");
+        check(&[], neutral, day);
+        for name in ["C", "C.UTF-8", "POSIX", "xx_YY", ""] {
+            check(&[("LANG", name)], neutral, day);
+        }
+        check(&[("LANG", "de_DE.UTF-8")], "1.234.567|0,5", day);
+        check(&[("LANG", "en_US.UTF-8")], neutral, "Thu Nov 26 6:02:03 PM");
+        check(&[("LANG", "en_GB")], neutral, day);
+        check(&[("LANG", "fr_FR.UTF-8")], "1\u{202f}234\u{202f}567|0,5", day);
+        check(&[("LANG", "en_US.UTF-8"), ("LC_TIME", "de_DE.UTF-8")], neutral, day);
+        check(&[("LANG", "en_US.UTF-8"), ("LC_ALL", "de_DE.UTF-8@euro")], "1.234.567|0,5", day);
     }
 }

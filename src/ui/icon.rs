@@ -46,6 +46,8 @@ pub(crate) enum Icon {
     /// Light and dark.
     HalfMoon,
     Warning,
+    /// The settings.
+    Sliders,
 }
 
 impl Icon {
@@ -179,6 +181,12 @@ impl Icon {
                     .map(|n| center + Vec2::angled(PI / 2.0 + n as f32 / 16.0 * PI) * unit * 0.8)
                     .collect();
                 painter.add(Shape::convex_polygon(half, color, Stroke::NONE));
+            }
+            Self::Sliders => {
+                for (y, knob) in [(-0.56, 0.3), (0.0, -0.36), (0.56, 0.12)] {
+                    line(&[at(-0.86, y), at(0.86, y)]);
+                    painter.circle_filled(at(knob, y), unit * 0.24, color);
+                }
             }
             Self::Warning => {
                 painter

@@ -10,7 +10,9 @@
 //! | `history_filter` | which ended runs are listed, and which of them are visible |
 //! | `job_form` | what is typed about a job, what is wrong with it and what it will do |
 //! | `limit_form` | the same about limits |
+//! | `settings_form` | the same about settings |
 //! | `start_form` | the same about a run that is to be started |
+//! | `spoken`, `announce`, `outline` | for screen readers: plots in words, what is announced, the page as a tree |
 //! | `graph_layout` | where the nodes of a graph of steps lie |
 //! | `log_page` | the open log: what of it is visible, and what can be done there |
 //! | `offers` | which of it can be done now |
@@ -24,6 +26,7 @@
 //! Only visible clocks repaint by themselves, all of them at the whole second. An idle window sleeps, and a window that
 //! is not visible paints nothing.
 
+mod announce;
 mod beat;
 mod command;
 mod format;
@@ -35,11 +38,18 @@ mod labels;
 mod limit_form;
 mod log_page;
 mod offers;
+mod outline;
+mod settings_form;
 mod shown;
+mod spoken;
 mod start_form;
 mod state;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_access;
+#[cfg(test)]
+mod tests_away;
 #[cfg(test)]
 mod tests_beat;
 #[cfg(test)]
@@ -57,6 +67,8 @@ mod tests_run;
 #[cfg(test)]
 mod tests_schedule;
 #[cfg(test)]
+mod tests_settings;
+#[cfg(test)]
 mod tests_start;
 #[cfg(test)]
 mod tests_waiting;
@@ -64,10 +76,13 @@ mod theme;
 mod views;
 mod widgets;
 mod window;
+mod window_access;
+mod window_away;
 mod window_jobs;
 mod window_log;
 mod window_look;
 mod window_runs;
+mod window_settings;
 mod window_start;
 
 use std::cell::Cell;

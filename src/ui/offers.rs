@@ -5,8 +5,12 @@ use egui::ThemePreference;
 use super::command::{Command, Neighbour, Page, RunTab};
 use super::log_page::LogCommand;
 use crate::api;
+use crate::base::id::JobId;
 use crate::run::{RunState, RunSummary, StopKind};
-use crate::window::{Action, AppStore, Folder, HistorySpan};
+use crate::window::{Action, AppStore, AwayItem, AwayKind, AwayWhat, Folder, Formats, HistorySpan, RunEntry};
+
+/// The scales that are offered, in percent.
+pub(super) const SCALES: [u16; 5] = [90, 100, 125, 150, 200];
 
 /// The first lever of a run, in the same place in every row. What it does depends on the state.
 pub(super) fn first_lever(run: &RunSummary) -> Action {
@@ -36,6 +40,32 @@ pub(super) fn second_lever(run: &RunSummary) -> Action {
         | RunState::Interrupted
         | RunState::Completed => api::Command::start_like(&run.pipeline_id, &run.run_id),
     })
+}
+
+/// The lever of what happened while the operator was away; none if there is nothing to do but to look at it.
+pub(super) fn away_lever(item: &AwayItem, store: &AppStore) -> Option<Command> {
+    match &item.what {
+        AwayWhat::Run { run, .. } => {
+            let run = store.run(&run.run_id).map_or(&**run, |entry| &entry.run);
+            run.state.is_resumable().then(|| Command::Send(first_lever(run)))
+        }
+        AwayWhat::Fire { job_id, .. } => {
+            let run_now = |job_id: &JobId| api::RunJobNow { job_id: job_id.clone() }.into();
+            job_id.as_ref().map(|job_id| Command::Send(Action::Do(run_now(job_id))))
+        }
+        AwayWhat::Alert { .. } => None,
+    }
+}
+
+/// Whether it is still to be handled: a run that was resumed since is not.
+pub(super) fn is_open_away(item: &AwayItem, store: &AppStore) -> bool {
+    match (&item.what, item.kind()) {
+        (AwayWhat::Run { run, .. }, AwayKind::Interrupted | AwayKind::Failed) => {
+            let is_known = |entry: &RunEntry| entry.run.state == run.state;
+            store.run(&run.run_id).is_none_or(is_known)
+        }
+        (AwayWhat::Run { .. } | AwayWhat::Fire { .. } | AwayWhat::Alert { .. }, _) => true,
+    }
 }
 
 /// Starts a pipeline: at once, or by the form if it can't be started without a value.
@@ -77,13 +107,17 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
         offered.extend((!is_asked).then(|| Command::AskStart(entry.id.clone())));
     }
     offered.extend(Page::ALL.map(Command::Show));
+    offered.extend(Page::MORE.map(Command::Show));
     offered.extend(HistorySpan::ALL.map(Command::ShowSpan));
     offered.push(Command::NewJob);
+    offered.push(Command::OpenOutline);
     offered.extend(all_levers(store));
     offered.extend(order_levers(store));
     offered.extend(
         [ThemePreference::System, ThemePreference::Dark, ThemePreference::Light].map(Command::SetTheme),
     );
+    offered.extend(SCALES.map(Command::SetScale));
+    offered.extend([Formats::System, Formats::Neutral].map(Command::SetFormats));
     offered.push(Command::AskQuit);
     offered
 }
@@ -142,8 +176,9 @@ fn log_commands(store: &AppStore) -> Vec<Command> {
 /// The commands that have a key now. A key acts only on something visible: on a page without runs, commands of runs
 /// have no key.
 pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
-    let mut commands = vec![Command::OpenPalette, Command::AskQuit];
+    let mut commands = vec![Command::OpenPalette, Command::OpenOutline, Command::AskQuit];
     commands.extend(Page::ALL.map(Command::Show));
+    commands.extend(Page::MORE.map(Command::Show));
     if store.log_view().is_some() {
         commands.extend(log_commands(store));
         return commands;
@@ -151,12 +186,13 @@ pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
     let neighbours = [Neighbour::Next, Neighbour::Previous].map(Command::SelectNeighbour);
     match page {
         Page::Now | Page::History => commands.extend(neighbours),
-        Page::Pipelines => {}
+        Page::Pipelines | Page::Away => {}
         Page::Schedule => {
             commands.extend(neighbours);
             commands.extend([Command::NewJob, Command::SaveJob, Command::SelectJob(None)]);
         }
         Page::Machine => commands.push(Command::SaveLimits),
+        Page::Settings => commands.push(Command::SaveSettings),
         // Its rows are the steps.
         Page::Run => {
             commands.extend(neighbours);

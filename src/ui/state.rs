@@ -1,16 +1,21 @@
 //! The window's own state: which page, which dialog. Views read it, and the window changes it.
 
+use chrono::{DateTime, Utc};
 use egui::{SystemTheme, ThemePreference};
 
+use super::announce::Announcer;
 use super::command::{Page, RunTab};
+use super::format::Manner;
 use super::history_filter::HistoryState;
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
 use super::log_page::LogPage;
+use super::outline::OutlineState;
+use super::settings_form::SettingsPage;
 use super::start_form::StartForm;
 use super::views::PaletteState;
 use crate::base::id::JobId;
-use crate::window::{QuitChoice, WindowLook};
+use crate::window::{Formats, QuitChoice, WindowLook};
 
 /// The overlay over the page.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,6 +24,8 @@ pub(super) enum Overlay {
     #[default]
     None,
     Palette(PaletteState),
+    /// The outline of the page.
+    Outline(OutlineState),
     /// The question what to do with living runs.
     Quit,
     /// Living runs are being left, frozen or stopped; then the window closes.
@@ -40,7 +47,10 @@ pub(super) struct WindowState {
     /// What the page of a run shows.
     pub(super) run_tab: RunTab,
     pub(super) overlay: Overlay,
-    pub(super) is_review_open: bool,
+    /// Whether the window has the focus, so that the operator is there; none until that is known.
+    pub(super) is_there: Option<bool>,
+    /// When the operator was there last.
+    pub(super) there_until: DateTime<Utc>,
     pub(super) theme: ThemePreference,
     /// The page of jobs. It is taken out while a frame is painted, because its form is edited in place.
     pub(super) schedule: SchedulePage,
@@ -50,6 +60,13 @@ pub(super) struct WindowState {
     pub(super) history: HistoryState,
     /// The open log, likewise.
     pub(super) log: LogPage,
+    /// The page of settings, likewise.
+    pub(super) settings: SettingsPage,
+    /// How times and numbers are written, and how the system does.
+    pub(super) formats: Formats,
+    pub(super) of_system: Manner,
+    /// What a screen reader announces.
+    pub(super) announcer: Announcer,
     pub(super) may_close: bool,
     /// The look that was saved last.
     pub(super) look: WindowLook,

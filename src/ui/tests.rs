@@ -10,9 +10,7 @@ use egui_kittest::kittest::Queryable;
 use super::LeverframeWindow;
 use crate::api::{Command, PipelineView};
 use crate::base::id::{AttemptKey, PipelineId, RunId, StepId};
-use crate::run::{
-    Decision, Event, EventKind, RunState, RunSummary, StepState, StepSummary, StopKind, Trigger,
-};
+use crate::run::{Event, EventKind, RunState, RunSummary, StepState, StepSummary, StopKind, Trigger};
 use crate::window::{Action, AppUpdate, LogTail, WorldPort, window_port};
 
 pub(super) fn now() -> DateTime<Utc> {
@@ -279,22 +277,6 @@ fn the_palette_finds_what_can_be_done_now() {
     assert!(!scene.shows("Start price-list"));
     assert_eq!(scene.press(Modifiers::NONE, Key::Enter), does(Command::pause(&id("alfabeta-1"))));
     assert!(!scene.shows("What to do"), "it closes");
-}
-
-#[test]
-fn what_happened_while_one_was_away_can_be_reviewed() {
-    let decision =
-        |text: &str| Decision { at: now(), run_id: id("a-1"), step_id: None, text: text.to_owned() };
-    let kind =
-        EventKind::RecoveryDecided { decisions: vec![decision("It was taken back"), decision("It goes on")] };
-    let event = Event { seq: 5, at: now(), run_id: None, kind };
-    let mut scene = scene([snapshot(&[]), AppUpdate::Event(Arc::new(event))]);
-    assert!(scene.shows("While you were away: a-1: It was taken back; and 1 more"));
-    assert!(!scene.shows("It goes on"));
-    scene.pull("Review");
-    assert!(scene.shows("It goes on"));
-    scene.pull("Dismiss");
-    assert!(!scene.shows("While you were away"));
 }
 
 #[test]

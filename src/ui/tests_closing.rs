@@ -1,8 +1,10 @@
 //! What the window asks before it closes, with hand-made updates.
 
-use egui::{ViewportCommand, ViewportId};
+use egui::accesskit::Role;
+use egui::{Key, Modifiers, UserAttentionType, ViewportCommand, ViewportId};
+use egui_kittest::kittest::{NodeT, Queryable};
 
-use super::tests::{run, scene, snapshot};
+use super::tests::{Scene, run, scene, snapshot};
 use crate::run::RunState;
 use crate::window::{Action, AppUpdate, QuitChoice};
 
@@ -26,18 +28,63 @@ fn closing_asks_while_runs_are_alive() {
 }
 
 #[test]
-fn closing_says_that_jobs_go_on_whatever_becomes_of_runs() {
+fn each_answer_says_what_becomes_of_runs_and_of_jobs() {
     let mut both = scene([snapshot(&[run("alfabeta", RunState::Running)]), AppUpdate::JobsLeft(2)]);
     both.ask_to_close();
     both.harness.run();
-    assert!(both.shows("2 enabled jobs go on firing in the background, whichever you choose."));
+    assert!(both.shows("2 enabled jobs are due again"));
+    for (answer, of_runs) in [
+        ("Leave running", "Runs: their steps go on without the window"),
+        ("Freeze", "Runs: they stand still"),
+        ("Stop", "Runs: they are asked to stop"),
+    ] {
+        let lever = both.harness.get_by_role_and_label(Role::Button, answer);
+        let said = lever.accesskit_node().description().unwrap_or_default();
+        assert!(said.starts_with(of_runs), "{answer}: {said}");
+        assert!(said.ends_with("Jobs: they go on firing in the background."), "{answer}: {said}");
+    }
     // Also without living runs.
     let mut jobs_alone = scene([snapshot(&[]), AppUpdate::JobsLeft(1)]);
     assert!(jobs_alone.ask_to_close().contains(&ViewportCommand::CancelClose));
     jobs_alone.harness.run();
-    assert!(jobs_alone.shows("1 enabled job goes on firing in the background."));
+    assert!(jobs_alone.shows("1 enabled job is due again"));
     assert!(!jobs_alone.shows("Freeze"));
+    let said = jobs_alone.harness.get_by_label("Close window").accesskit_node().description();
+    assert_eq!(said.as_deref(), Some("Jobs: it goes on firing in the background."));
     assert_eq!(jobs_alone.pull("Close window"), [Action::Quit(QuitChoice::Close)]);
+}
+
+#[test]
+fn enter_gives_the_answer_that_loses_nothing_even_if_something_else_had_the_focus() {
+    let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running)]), AppUpdate::JobsLeft(1)]);
+    scene.press(Modifiers::NONE, Key::Tab);
+    scene.press(Modifiers::NONE, Key::Tab);
+    scene.ask_to_close();
+    scene.harness.run();
+    assert_eq!(scene.press(Modifiers::NONE, Key::Enter), [Action::Quit(QuitChoice::LeaveRunning)]);
+
+    let mut scene = self::scene([snapshot(&[run("alfabeta", RunState::Running)])]);
+    scene.pull("Stop all…");
+    assert!(scene.shows("Stop 1 run?"));
+    assert_eq!(scene.press(Modifiers::NONE, Key::Enter), []);
+    assert!(!scene.shows("Stop 1 run?"), "it was cancelled");
+}
+
+#[test]
+fn a_second_start_raises_the_window_and_asks_for_attention_where_it_must_not_be_raised() {
+    let mut scene = scene([snapshot(&[])]);
+    let commands = |scene: &mut Scene, is_focused| {
+        let viewports = &mut scene.harness.input_mut().viewports;
+        viewports.entry(ViewportId::ROOT).or_default().focused = Some(is_focused);
+        scene.world.updates.send(AppUpdate::Raise).unwrap();
+        scene.harness.step();
+        scene.harness.output().viewport_output[&ViewportId::ROOT].commands.clone()
+    };
+    let attention = ViewportCommand::RequestUserAttention(UserAttentionType::Informational);
+    let raised = commands(&mut scene, false);
+    assert!(raised.contains(&ViewportCommand::Minimized(false)) && raised.contains(&ViewportCommand::Focus));
+    assert!(raised.contains(&attention));
+    assert!(!commands(&mut scene, true).contains(&attention), "the operator looks at it");
 }
 
 #[test]

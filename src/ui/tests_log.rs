@@ -51,7 +51,7 @@ fn answer(scene: &mut Scene, mut sent: Vec<Action>, extent: LogExtent) -> std::o
 }
 
 /// The window with a log of so many lines.
-fn with_lines(n_lines: u64) -> Scene {
+pub(super) fn with_lines(n_lines: u64) -> Scene {
     let mut scene = opened();
     let sent = tell(&mut scene, LogAnswer::Extent(extent(n_lines)));
     answer(&mut scene, sent, extent(n_lines));

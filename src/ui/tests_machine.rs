@@ -91,7 +91,7 @@ fn machine(updates: impl IntoIterator<Item = AppUpdate>) -> (Scene, Vec<Action>)
     (scene, sent)
 }
 
-fn with_limit() -> Scene {
+pub(super) fn with_limit() -> Scene {
     machine([sample(), AppUpdate::Limits(Limits::none().with(memory_limit(90.0)))]).0
 }
 

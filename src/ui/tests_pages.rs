@@ -145,6 +145,10 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 }
                 Command::AskStopAll => assert!(scene.shows("Stop all"), "{context}"),
                 Command::SetTheme(_) => assert!(matches!(sent[..], [] | [Action::KeepLook(_)]), "{context}"),
+                Command::OpenOutline => assert!(scene.shows("Outline of"), "{context}"),
+                Command::SetScale(_) | Command::SetFormats(_) => {
+                    assert!(matches!(sent[..], [] | [Action::KeepLook(_)]), "{context}");
+                }
                 Command::Log(LogCommand::Open(key)) => {
                     assert!(sent.contains(&Action::OpenLog(Some(key))), "{context}");
                     assert!(scene.shows("Close the log"), "{context}");
@@ -174,8 +178,9 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 | Command::StopAll
                 | Command::OpenPalette
                 | Command::CloseOverlay
-                | Command::ToggleReview
-                | Command::DismissDecisions
+                | Command::MarkAway(_)
+                | Command::SaveSettings
+                | Command::RevertSettings
                 | Command::DismissFailure(_) => panic!("{context}: it is not to be offered here"),
             }
         }

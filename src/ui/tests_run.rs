@@ -23,7 +23,7 @@ fn step_id(name: &str) -> StepId {
 }
 
 /// The window with one running run, whose page is open.
-fn opened(state: RunState) -> Scene {
+pub(super) fn opened(state: RunState) -> Scene {
     let one = run("alfabeta", state);
     let runs = if state.is_ended() { Vec::new() } else { vec![one.clone()] };
     let mut scene = scene([snapshot(&runs), AppUpdate::RecentRuns(vec![one])]);
@@ -33,7 +33,7 @@ fn opened(state: RunState) -> Scene {
     scene
 }
 
-fn facts() -> RunFacts {
+pub(super) fn facts() -> RunFacts {
     let attempt = StepSummary {
         attempt: 1,
         state: StepState::Failed,
@@ -65,7 +65,7 @@ fn facts() -> RunFacts {
     }
 }
 
-fn tell_facts(scene: &mut Scene, facts: RunFacts) {
+pub(super) fn tell_facts(scene: &mut Scene, facts: RunFacts) {
     scene.tell(AppUpdate::RunFacts { run_id: id("alfabeta-1"), facts: Arc::new(facts) });
 }
 

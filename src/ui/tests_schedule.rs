@@ -40,7 +40,7 @@ fn fire(hours_ago: i64, outcome: Outcome, state: Option<RunState>, reason: Optio
     }
 }
 
-fn row(name: &str) -> JobRow {
+pub(super) fn row(name: &str) -> JobRow {
     let next_at = now() + TimeDelta::minutes(51);
     let job = JobView {
         job_id: name.to_owned(),
@@ -99,7 +99,7 @@ fn jobs(updates: impl IntoIterator<Item = AppUpdate>) -> Scene {
 }
 
 /// The page with this job selected.
-fn selected(row: JobRow) -> Scene {
+pub(super) fn selected(row: JobRow) -> Scene {
     let mut scene = jobs([page(vec![row.clone()])]);
     scene.press(Modifiers::NONE, Key::ArrowDown);
     scene.tell(detail(row));

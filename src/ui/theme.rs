@@ -134,6 +134,17 @@ impl Tokens {
     }
 }
 
+/// The scale of everything, in percent.
+pub(super) fn scale_of(ctx: &Context) -> u16 {
+    (ctx.zoom_factor() * 100.0).round() as u16
+}
+
+/// The colour of the mark around what has the focus.
+#[cfg(test)]
+pub(super) fn focus_color(is_dark: bool) -> Color32 {
+    if is_dark { DARK.accent } else { LIGHT.accent }
+}
+
 /// One step of the spacing grid.
 pub(super) const GRID: f32 = 4.0;
 /// The gap between cards, and between a card's edge and its contents.

@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use egui::{CentralPanel, Context, Frame, Key, Margin, Panel, Ui, ViewportCommand};
 
+use super::announce::Announcer;
 use super::beat::Beat;
 use super::command::{Command, Page, RunTab};
+use super::format::Manner;
 use super::history_filter::HistoryState;
 use super::job_form::{JobForm, SchedulePage};
 use super::limit_form::MachinePage;
 use super::log_page::LogPage;
+use super::outline::OutlineState;
+use super::settings_form::SettingsPage;
 use super::shown::ShownWatch;
 use super::state::{Overlay, WindowState};
 use super::views::{Commands, PaletteState, View};
@@ -38,7 +42,10 @@ pub struct LeverframeWindow {
 impl LeverframeWindow {
     /// Prepares the context of a new window and connects it to the port.
     pub fn new(cc: &eframe::CreationContext<'_>, port: WindowPort) -> Self {
-        Self { _shown: ShownWatch::of(cc), ..Self::with_context(&cc.egui_ctx, port) }
+        let mut window = Self { _shown: ShownWatch::of(cc), ..Self::with_context(&cc.egui_ctx, port) };
+        window.state.of_system = Manner::of_system(|name| std::env::var(name).ok());
+        window.follow_formats();
+        window
     }
 
     pub(super) fn with_context(ctx: &Context, port: WindowPort) -> Self {
@@ -52,17 +59,23 @@ impl LeverframeWindow {
         let look = port.look();
         let theme = theme_of(look.theme);
         ctx.set_theme(theme);
+        ctx.set_zoom_factor(f32::from(look.scale) / 100.0);
         let state = WindowState {
             page: Page::Now,
             back: Page::Now,
             run_tab: RunTab::default(),
             overlay: Overlay::None,
-            is_review_open: false,
+            is_there: None,
+            there_until: DateTime::UNIX_EPOCH,
             theme,
             schedule: SchedulePage::default(),
             machine: MachinePage::default(),
             history: HistoryState::default(),
             log: LogPage::default(),
+            settings: SettingsPage::default(),
+            formats: look.formats,
+            of_system: Manner::NEUTRAL,
+            announcer: Announcer::default(),
             may_close: false,
             look,
             title_bar: None,
@@ -94,11 +107,17 @@ impl LeverframeWindow {
         if let Some(saved) = self.store.take_saved_job() {
             self.take_saved(saved);
         }
+        self.take_settings();
         self.take_starts(ctx);
         self.take_log_news(ctx);
         if self.store.take_raise() {
             ctx.send_viewport_cmd(ViewportCommand::Minimized(false));
             ctx.send_viewport_cmd(ViewportCommand::Focus);
+            // Wayland lets no program raise its window: the compositor marks it there instead.
+            if ctx.input(|input| input.viewport().focused) != Some(true) {
+                let attention = egui::UserAttentionType::Informational;
+                ctx.send_viewport_cmd(ViewportCommand::RequestUserAttention(attention));
+            }
         }
         if ctx.input(|input| input.viewport().close_requested()) {
             self.close(ctx);
@@ -115,11 +134,15 @@ impl LeverframeWindow {
         let now = beat.now();
         let mut out = Commands::new();
         self.take_shortcuts(ui, &mut out);
+        self.follow_presence(ui.ctx(), at);
+        self.keep_scale(ui.ctx());
         self.sync_title_bar(ui);
         let mut schedule = std::mem::take(&mut self.state.schedule);
         let mut machine = std::mem::take(&mut self.state.machine);
         let mut history = std::mem::take(&mut self.state.history);
         let mut log = std::mem::take(&mut self.state.log);
+        let mut settings = std::mem::take(&mut self.state.settings);
+        settings.follow(self.store.settings());
         schedule.follow(self.store.jobs());
         machine.follow(self.store.watched().limits());
         let view = View { store: &self.store, state: &self.state, now, beat: &beat };
@@ -134,15 +157,23 @@ impl LeverframeWindow {
             ui.spacing_mut().item_spacing.y = theme::GRID;
             views::header_ui(ui, view, &mut out);
             ui.add_space(theme::GRID);
-            views::page_ui(ui, view, (&mut schedule, &mut machine, &mut history, &mut log), &mut out);
+            views::page_ui(
+                ui,
+                view,
+                (&mut schedule, &mut machine, &mut history, &mut log, &mut settings),
+                &mut out,
+            );
         });
         // Taken out only here: a row is marked while the form about it is open.
         let mut overlay = std::mem::take(&mut self.state.overlay);
         let view = View { store: &self.store, state: &self.state, now, beat: &beat };
         views::overlay_ui(ui, view, &mut overlay, &mut out);
         self.state.overlay = overlay;
+        self.announce(ui, &beat);
+        views::focus_ring(ui);
         (self.state.schedule, self.state.machine) = (schedule, machine);
         (self.state.history, self.state.log) = (history, log);
+        self.state.settings = settings;
         let ctx = ui.ctx().clone();
         for command in out {
             self.run_command(&ctx, command, now);
@@ -160,6 +191,9 @@ impl LeverframeWindow {
         let opened = opened.map(|entry| entry.run.run_id.clone());
         self.store.want_facts(opened.as_ref());
         self.want_log();
+        if matches!(self.state.page, Page::Now | Page::Away) {
+            self.store.want_away();
+        }
         self.send_requests();
         if let Some(holds) = self.store.watched().next_reading(now) {
             beat.holds_for(holds);
@@ -208,6 +242,8 @@ impl LeverframeWindow {
         match command {
             Command::Send(Action::Quit(choice)) => {
                 self.keep_look(ctx);
+                self.leave_desk();
+                self.send_requests();
                 self.state.overlay = Overlay::Leaving(choice);
                 if self.port.send(Action::Quit(choice)).is_err() {
                     self.state.may_close = true;
@@ -220,6 +256,9 @@ impl LeverframeWindow {
                 self.state.page = page;
                 if page != Page::Schedule {
                     self.store.want_jobs(None);
+                }
+                if page == Page::Settings {
+                    self.store.load_settings();
                 }
             }
             Command::OpenRun(run_id) => self.open_run(run_id),
@@ -293,14 +332,15 @@ impl LeverframeWindow {
                 });
                 self.state.overlay = Overlay::Palette(PaletteState::typed(typed));
             }
+            Command::OpenOutline => self.state.overlay = Overlay::Outline(OutlineState::default()),
             Command::CloseOverlay => self.state.overlay = Overlay::None,
             Command::AskQuit => ctx.send_viewport_cmd(ViewportCommand::Close),
-            Command::ToggleReview => self.state.is_review_open = !self.state.is_review_open,
-            Command::DismissDecisions => {
-                self.store.dismiss_decisions();
-                self.state.is_review_open = false;
-            }
+            Command::MarkAway(mark) => self.store.mark_away(mark),
             Command::DismissFailure(index) => self.store.dismiss_failure(index),
+            Command::SetScale(percent) => self.set_scale(ctx, percent),
+            Command::SetFormats(formats) => self.set_formats(ctx, formats),
+            Command::SaveSettings => self.save_settings(),
+            Command::RevertSettings => self.state.settings.revert(),
             Command::SetTheme(theme) => {
                 self.state.theme = theme;
                 ctx.set_theme(theme);
@@ -325,6 +365,8 @@ impl LeverframeWindow {
         } else {
             // Nothing lives that needs a question. The caller of the window shuts the rest down.
             self.keep_look(ctx);
+            self.leave_desk();
+            self.send_requests();
             self.state.may_close = true;
         }
     }

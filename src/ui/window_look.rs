@@ -2,6 +2,7 @@
 
 use egui::{Context, SystemTheme, ThemePreference, Ui, ViewportCommand};
 
+use super::theme::scale_of;
 use super::window::LeverframeWindow;
 use crate::window::{Action, ThemeChoice, WindowLook};
 
@@ -32,7 +33,13 @@ impl LeverframeWindow {
             ThemePreference::Dark => ThemeChoice::Dark,
             ThemePreference::Light => ThemeChoice::Light,
         };
-        let mut look = WindowLook { theme, is_maximized, ..self.state.look };
+        let mut look = WindowLook {
+            theme,
+            is_maximized,
+            scale: scale_of(ctx),
+            formats: self.state.formats,
+            ..self.state.look
+        };
         if let Some(size) = size
             && !is_maximized
         {

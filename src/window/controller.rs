@@ -64,6 +64,10 @@ impl WindowController {
             | Action::LoadRuns(_)
             | Action::SaveJob(_)
             | Action::LoadStart(_)
+            | Action::LoadAway(_)
+            | Action::MarkAway(_)
+            | Action::LoadSettings
+            | Action::SaveSettings(_)
             | Action::OpenFolder(_) => self.lookup(Lookup::Asked(action)),
             Action::Start(start) => {
                 let outcome = self.backend.ask(*start).map(|run| run.run_id);
@@ -120,6 +124,10 @@ fn action_text(action: &Action) -> String {
         Action::SaveJob(form) => format!("save job {}", form.job_id()),
         Action::LoadStart(of) => format!("prepare the start of {}", of.pipeline_id),
         Action::Start(_) => "start a run".to_owned(),
+        Action::LoadSettings => "look up the settings".to_owned(),
+        Action::SaveSettings(_) => "save the settings".to_owned(),
+        Action::LoadAway(_) => "look up what happened meanwhile".to_owned(),
+        Action::MarkAway(_) => "keep what was handled".to_owned(),
         Action::Refresh => "refresh".to_owned(),
         Action::OpenFolder(_) => "open a folder".to_owned(),
         Action::KeepLook(_) => "remember the window".to_owned(),

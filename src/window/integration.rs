@@ -10,7 +10,7 @@ use super::controller::{WindowController, serve};
 use super::look::WindowLook;
 use super::lookups::{Lookup, Lookups};
 use super::own_store::{Applying, OwnStore};
-use super::port::{AppUpdate, UpdateSender, WorldPort, window_port};
+use super::port::{Action, AppUpdate, UpdateSender, WorldPort, window_port};
 use super::remote_usage::show_usage;
 use super::samples::show_samples;
 use super::store::AppStore;
@@ -22,7 +22,9 @@ use crate::control::ControlClient;
 use crate::control::wire::EventFilter;
 use crate::daemon::{CommandHandler, EngineLease, Mode, ServiceOptions, Watch};
 use crate::diagnostics::{Listening, listen};
-use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind};
+use crate::engine::{
+    CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind, now,
+};
 use crate::files::{FolderWatch, SettledWatch};
 use crate::monitor::SampleStream;
 use crate::records::unpack_samples;
@@ -186,6 +188,9 @@ impl ExecutionIntegration {
         let limits = watch_limits(&controller);
         controller.lookup(Lookup::RecentRuns);
         controller.lookup(Lookup::Alerts);
+        if self.own_store.is_none() {
+            controller.lookup(Lookup::Asked(Action::LoadAway(now().wall)));
+        }
         if let Some(samples) = samples {
             let updates = self.world.updates.clone();
             let engine = controller.backend.engine().cloned();

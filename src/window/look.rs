@@ -25,6 +25,17 @@ pub enum ThemeChoice {
     Light,
 }
 
+/// How times and numbers are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Formats {
+    /// As the system's locale does.
+    #[default]
+    System,
+    /// In one way that needs no language.
+    Neutral,
+}
+
 /// How the window looks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -37,11 +48,22 @@ pub struct WindowLook {
     pub height: f32,
     /// Whether the window is maximized. Width and height are then those from before.
     pub is_maximized: bool,
+    /// The scale of everything, in percent of the screen's own.
+    pub scale: u16,
+    /// How times and numbers are written.
+    pub formats: Formats,
 }
 
 impl Default for WindowLook {
     fn default() -> Self {
-        Self { theme: ThemeChoice::System, width: 1280.0, height: 800.0, is_maximized: false }
+        Self {
+            theme: ThemeChoice::System,
+            width: 1280.0,
+            height: 800.0,
+            is_maximized: false,
+            scale: 100,
+            formats: Formats::System,
+        }
     }
 }
 
@@ -49,10 +71,14 @@ impl WindowLook {
     /// The smallest size at which everything has room.
     pub const MIN_SIZE: [f32; 2] = [900.0, 560.0];
 
+    /// The scales at which everything can be read.
+    pub const SCALES: std::ops::RangeInclusive<u16> = 50..=300;
+
     /// The look that was saved in a data directory; the default if there is none or it can't be parsed.
     pub fn load(data_dir: &Path) -> Self {
         let text = read_small_text(&data_dir.join(FILE)).unwrap_or_default();
-        let look: Self = toml::from_str(&text).unwrap_or_default();
+        let mut look: Self = toml::from_str(&text).unwrap_or_default();
+        look.scale = look.scale.clamp(*Self::SCALES.start(), *Self::SCALES.end());
         let is_size = |value: f32| (100.0..=20_000.0).contains(&value);
         if is_size(look.width) && is_size(look.height) {
             look
@@ -80,7 +106,14 @@ mod tests {
     fn a_look_that_was_kept_comes_back_and_nonsense_is_the_default() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(WindowLook::load(dir.path()), WindowLook::default());
-        let look = WindowLook { theme: ThemeChoice::Light, width: 1000.0, height: 700.5, is_maximized: true };
+        let look = WindowLook {
+            theme: ThemeChoice::Light,
+            width: 1000.0,
+            height: 700.5,
+            is_maximized: true,
+            scale: 125,
+            formats: Formats::Neutral,
+        };
         look.save(dir.path()).unwrap();
         assert_eq!(WindowLook::load(dir.path()), look);
         let file = dir.path().join(FILE);

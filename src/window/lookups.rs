@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
+use super::away::AwayMarks;
 use super::controller::{WindowController, log_file};
 use super::history_page::HistoryReader;
 use super::job_page::{job_detail, job_page};
@@ -15,6 +16,7 @@ use super::log_thread::LogThread;
 use super::machine_history::{MachineHistory, marks};
 use super::port::{Action, AppUpdate, Folder, LogTail, SaveJob, SavedJob};
 use super::run_facts::run_facts;
+use super::settings_page::SettingsView;
 use super::start::StartBasis;
 use super::store::{MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT, SAMPLE_SPAN};
 use crate::api::{AddJob, Error, PipelineView, SetJob};
@@ -192,6 +194,18 @@ impl Lookups {
             }
             Action::SaveJob(form) => self.save_job(*form),
             Action::LoadStart(of) => AppUpdate::StartBasis(Arc::new(StartBasis::read(&of, &backend)?)),
+            // The marks are read each time: another window on this directory may have added some.
+            Action::LoadAway(until) => {
+                AppUpdate::Away(Arc::new(AwayMarks::load(data_dir.path()).look(&backend, until)?))
+            }
+            Action::MarkAway(mark) => {
+                AwayMarks::load(data_dir.path()).put(mark, data_dir.path())?;
+                return Ok(None);
+            }
+            Action::LoadSettings => AppUpdate::Settings(Arc::new(SettingsView::read(&backend))),
+            Action::SaveSettings(edits) => {
+                AppUpdate::SettingsSaved(backend.edit_settings(&edits).err().unwrap_or_default())
+            }
             Action::OpenFolder(folder) => return self.open_folder(&folder).map(|()| None),
             // These are no lookups.
             Action::Do(_) | Action::Start(_) | Action::Refresh | Action::KeepLook(_) | Action::Quit(_) => {
@@ -244,6 +258,7 @@ impl Lookups {
             Folder::Pipelines => self.controller.backend.data_dir().pipelines_dir(),
             Folder::Logs(run_id) => self.controller.backend.data_dir().logs_dir(run_id),
             Folder::Log(key) => log_file(&self.controller, key),
+            Folder::At(path) => path.clone(),
         };
         let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
         let mut command = Command::new(opener);

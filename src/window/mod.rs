@@ -1,6 +1,7 @@
 //! Between an engine and a window: [`AppStore`], the read model that the window paints from; the port for updates and
 //! actions; and [`ExecutionIntegration`], which feeds it. Painting is not known here.
 
+mod away;
 mod controller;
 mod history_page;
 mod integration;
@@ -15,23 +16,26 @@ mod port;
 mod remote_usage;
 mod run_facts;
 mod samples;
+mod settings_page;
 mod start;
 mod store;
 mod urgency;
 
+pub use away::{AwayItem, AwayKind, AwayMark, AwayPage, AwayWhat};
 pub use history_page::{HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion};
 pub use integration::ExecutionIntegration;
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_MARKS};
 pub use log_view::{
     Ink, LogAnswer, LogExtent, LogFound, LogHit, LogQuestion, LogRow, LogRows, LogView, Look, StyledText,
 };
-pub use look::{ThemeChoice, WindowLook};
+pub use look::{Formats, ThemeChoice, WindowLook};
 pub use machine_history::{AlertMark, HistorySpan, MachineHistory};
 pub use port::{
     Action, AppUpdate, Folder, LogTail, QuitChoice, RunUsage, SaveJob, SavedJob, UpdateSender, WindowPort,
     WorldPort, window_port,
 };
 pub use run_facts::{CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds};
+pub use settings_page::{Place, SettingsView};
 pub use start::{Earlier, StartBasis, StartOf};
 pub use store::{AppStore, HistoryModel, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, StepsKnown};
 pub use urgency::Urgency;

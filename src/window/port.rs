@@ -11,12 +11,14 @@ use std::sync::{Arc, OnceLock};
 use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::away::{AwayMark, AwayPage};
 use super::history_page::{HistoryPage, HistoryQuestion};
 use super::job_page::{JobDetail, JobPage};
 use super::log_view::{LogAnswer, LogQuestion};
 use super::look::WindowLook;
 use super::machine_history::{AlertMark, HistorySpan, MachineHistory};
 use super::run_facts::RunFacts;
+use super::settings_page::SettingsView;
 use super::start::{StartBasis, StartOf};
 use super::urgency::{Urgency, Waker, urgency_of};
 use crate::admission::Orders;
@@ -26,6 +28,7 @@ use crate::base::id::{AttemptKey, JobId, RunId};
 use crate::engine::CurrentWait;
 use crate::resources::{Limits, MachineSample, Resource};
 use crate::run::{Event, RunSummary, StepSummary};
+use crate::settings::{RefusedSetting, SettingEdit};
 
 /// Everything that an operator can ask for, by a button, a shortcut or the palette.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +77,14 @@ pub enum Action {
     LoadStart(StartOf),
     /// Starts a run from the form; answered by [`AppUpdate::Started`].
     Start(Box<StartRun>),
+    /// Asks what happened while the operator was away, up to this instant; answered by [`AppUpdate::Away`].
+    LoadAway(DateTime<Utc>),
+    /// Marks what was handled of that.
+    MarkAway(AwayMark),
+    /// Asks for the settings; answered by [`AppUpdate::Settings`].
+    LoadSettings,
+    /// Writes values into the settings; answered by [`AppUpdate::SettingsSaved`].
+    SaveSettings(Vec<SettingEdit>),
     /// Quits; answered by [`AppUpdate::ReadyToClose`], after which the window closes.
     Quit(QuitChoice),
 }
@@ -120,6 +131,8 @@ pub enum Folder {
     Logs(RunId),
     /// One log, which its own program shows.
     Log(AttemptKey),
+    /// Another file or folder.
+    At(PathBuf),
 }
 
 /// What happens to living runs when the window closes.
@@ -182,6 +195,12 @@ pub enum AppUpdate {
     StartBasis(Arc<StartBasis>),
     /// The run that a start form has started, or why it has not.
     Started(Result<RunId, String>),
+    /// What happened while the operator was away.
+    Away(Arc<AwayPage>),
+    /// The settings as they are written.
+    Settings(Arc<SettingsView>),
+    /// What of a form of settings was refused; it was saved if that is nothing.
+    SettingsSaved(Vec<RefusedSetting>),
     /// A sample of the machine.
     Machine(MachineSample),
     /// The resources that are short from now on.

@@ -10,6 +10,7 @@
 //! [`MAX_NOTICES`] notices of each kind.
 
 mod apply;
+mod away;
 mod entry;
 mod facts;
 mod history;
@@ -23,19 +24,22 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::away::{AwayMark, AwayPage};
 use super::history_page::HistoryList;
 use super::log_view::{LogHit, LogQuestion, LogView};
 use super::machine_history::HistorySpan;
 use super::port::{Action, AppUpdate, LogTail, SavedJob};
 use super::run_facts::RunFacts;
+use super::settings_page::SettingsView;
 use super::start::StartBasis;
 use crate::admission::{Orders, Wait};
 use crate::api::PipelineView;
 use crate::backend::RunDetail;
 use crate::base::id::{AttemptKey, JobId, RunId, StepId};
 use crate::resources::MachineSample;
-use crate::run::Decision;
+use crate::settings::RefusedSetting;
 use crate::window::store::apply::{bounded_tail, push_notice};
+use away::AwayModel;
 pub use entry::{RunEntry, StepsKnown};
 use facts::FactsModel;
 pub use history::HistoryModel;
@@ -123,10 +127,12 @@ pub struct AppStore {
     chosen_step: Option<StepId>,
     log: Option<FollowedLog>,
     facts: FactsModel,
+    away: AwayModel,
+    settings: Option<Arc<SettingsView>>,
+    saved_settings: Option<Vec<RefusedSetting>>,
     log_view: Option<LogView>,
     alerts: Vec<Notice>,
     failures: Vec<Notice>,
-    decisions: Vec<Decision>,
     is_ready_to_close: bool,
     is_to_be_raised: bool,
     requests: Vec<Action>,
@@ -215,6 +221,9 @@ impl AppStore {
             AppUpdate::JobSaved(saved) => self.jobs.put_saved(saved),
             AppUpdate::StartBasis(basis) => self.start_basis = Some(basis),
             AppUpdate::Started(outcome) => self.started = Some(outcome),
+            AppUpdate::Settings(settings) => self.settings = Some(settings),
+            AppUpdate::SettingsSaved(refused) => self.saved_settings = Some(refused),
+            AppUpdate::Away(page) => self.away.put(page),
             AppUpdate::Machine(sample) => self.machine.put_sample(sample),
             AppUpdate::ShortOf(resources) => self.machine.put_short_of(resources),
             AppUpdate::Limits(limits) => self.machine.put_limits(limits),
@@ -235,6 +244,7 @@ impl AppStore {
                 self.jobs.forget_questions();
                 self.history.forget_questions();
                 self.facts.forget_question();
+                self.away.forget_question();
                 self.ended.is_asked = false;
                 self.push_failure(action, message);
             }
@@ -256,9 +266,26 @@ impl AppStore {
         }
     }
 
-    /// Removes all of [`Self::decisions`] after they were read.
-    pub fn dismiss_decisions(&mut self) {
-        self.decisions.clear();
+    /// The operator has come back at this instant.
+    pub fn come_back(&mut self, at: DateTime<Utc>) {
+        self.away.come_back(at);
+    }
+
+    /// Asks what happened while the operator was away, if that may have changed, because it is visible now.
+    pub fn want_away(&mut self) {
+        let request = self.away.want();
+        self.requests.extend(request);
+    }
+
+    /// What happened while the operator was away and was not handled; none until it is known.
+    pub fn away(&self) -> Option<&AwayPage> {
+        self.away.page()
+    }
+
+    /// Marks what was handled of that.
+    pub fn mark_away(&mut self, mark: AwayMark) {
+        let request = self.away.mark(mark);
+        self.requests.extend(request);
     }
 
     /// Selects a run, or none.
@@ -390,6 +417,21 @@ impl AppStore {
         self.facts.of(run_id)
     }
 
+    /// Asks for the settings, because they are shown now.
+    pub fn load_settings(&mut self) {
+        self.requests.push(Action::LoadSettings);
+    }
+
+    /// The settings as they were read last.
+    pub fn settings(&self) -> Option<&Arc<SettingsView>> {
+        self.settings.as_ref()
+    }
+
+    /// What of the last form of settings was refused, once.
+    pub fn take_saved_settings(&mut self) -> Option<Vec<RefusedSetting>> {
+        self.saved_settings.take()
+    }
+
     /// The jobs, as far as they are visible.
     pub fn jobs(&self) -> &JobsModel {
         &self.jobs
@@ -458,11 +500,6 @@ impl AppStore {
     /// What failed, oldest first.
     pub fn failures(&self) -> &[Notice] {
         &self.failures
-    }
-
-    /// What recovery decided at this start.
-    pub fn decisions(&self) -> &[Decision] {
-        &self.decisions
     }
 
     /// Whether the window may close.

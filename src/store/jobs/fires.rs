@@ -46,6 +46,25 @@ impl JobStore {
         Ok(found)
     }
 
+    /// The fires of all jobs that did not run although they should have (`skipped`, `expired`, `failed_to_start`), with
+    /// an instant from `since` on and none from `until` on; the newest first, at most `limit`.
+    pub fn missed_fires(
+        &self,
+        (since, until): (DateTime<Utc>, DateTime<Utc>),
+        limit: usize,
+    ) -> Result<Vec<StoredFire>, StoreError> {
+        self.fires_of(
+            "INDEXED BY fires_by_time WHERE through_ms >= ?1 AND through_ms < ?2
+               AND outcome IN ('skipped', 'expired', 'failed_to_start') AND typeof(due_ms) = 'integer'
+             ORDER BY through_ms DESC LIMIT ?3",
+            params![
+                since.timestamp_millis(),
+                until.timestamp_millis(),
+                i64::try_from(limit).unwrap_or(i64::MAX)
+            ],
+        )
+    }
+
     /// The fire of a job whose first instant is `due_ms`.
     pub fn fire_at(&self, job_id: &str, due_ms: i64) -> Result<Option<StoredFire>, StoreError> {
         Ok(self.fires_of("WHERE job_id = ?1 AND due_ms = ?2", params![job_id, due_ms])?.pop())

@@ -128,3 +128,27 @@ fn names_that_are_reserved_are_known_by_their_base() {
     assert_eq!(names, ["s-2026", "s-2026-2"]);
     assert_eq!(store.unbooked_run_ids().unwrap().len(), 3);
 }
+
+#[test]
+fn missed_fires_of_all_jobs_are_found_by_their_last_instant() {
+    let store = JobStore::in_memory().unwrap();
+    let long = StoredFire { through_ms: 60, ..fire("a", 10, "expired") };
+    let fires = [
+        long,
+        fire("a", 70, "ran"),
+        fire("b", 30, "skipped"),
+        fire("b", 40, "failed_to_start"),
+        fire("b", 50, "disabled"),
+        fire("b", 100, "skipped"),
+        fire("b", 5, "skipped"),
+    ];
+    store.commit(&fires.map(JobWrite::AddFire), Durability::Synced).unwrap();
+    let at = |ms| chrono::DateTime::from_timestamp_millis(ms).unwrap();
+    let found = |limit| -> Vec<(String, i64)> {
+        let found = store.missed_fires((at(30), at(100)), limit).unwrap();
+        found.into_iter().map(|fire| (fire.job_id, fire.due_ms)).collect()
+    };
+    let expected = [("a", 10), ("b", 40), ("b", 30)].map(|(job, due)| (job.to_owned(), due));
+    assert_eq!(found(10), expected);
+    assert_eq!(found(2), expected[..2]);
+}

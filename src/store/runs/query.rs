@@ -180,6 +180,41 @@ impl CheckpointManager {
         Ok(self.database().rows(statement, [run_id.as_str()], decision)?.into_iter().flatten().collect())
     }
 
+    /// What recovery decided at `since` or later, the newest first; at most `limit`.
+    ///
+    /// # Errors
+    /// As the database reports.
+    #[doc(hidden)]
+    pub fn decisions_since(&self, since: DateTime<Utc>, limit: usize) -> Result<Vec<Decision>, StoreError> {
+        let statement =
+            "SELECT * FROM recovery_decisions WHERE at_ms >= ?1 ORDER BY at_ms DESC, id DESC LIMIT ?2";
+        let about = params![since.timestamp_millis(), i64::try_from(limit).unwrap_or(i64::MAX)];
+        Ok(self.database().rows(statement, about, decision)?.into_iter().flatten().collect())
+    }
+
+    /// The runs that ended from `since` on and before `until`, the latest end first. Only the `n_starts` latest starts
+    /// are looked through, because ends have no index.
+    ///
+    /// # Errors
+    /// As the database reports.
+    #[doc(hidden)]
+    pub fn runs_ended_within(
+        &self,
+        (since, until): (DateTime<Utc>, DateTime<Utc>),
+        n_starts: usize,
+    ) -> Result<Vec<RunSummary>, StoreError> {
+        self.summaries(
+            "WHERE rowid IN (SELECT rowid FROM execution_state INDEXED BY execution_state_by_time
+               WHERE started_ms < ?2 ORDER BY started_ms DESC LIMIT ?3)
+             AND finished_ms >= ?1 AND finished_ms < ?2 ORDER BY finished_ms DESC, rowid DESC",
+            params![
+                since.timestamp_millis(),
+                until.timestamp_millis(),
+                i64::try_from(n_starts).unwrap_or(i64::MAX)
+            ],
+        )
+    }
+
     /// The newest completed run of a pipeline.
     ///
     /// # Errors

@@ -56,6 +56,8 @@ impl Axis {
 /// An empty plot over time.
 pub(super) struct Chart<'a> {
     pub(super) id: &'static str,
+    /// Its curves in words.
+    pub(super) says: String,
     pub(super) now: DateTime<Utc>,
     /// How far it reaches back.
     pub(super) span: TimeDelta,
@@ -95,7 +97,7 @@ impl Chart<'_> {
                 .find(|(value, _)| *value == mark.value)
                 .map_or_else(String::new, |(_, text)| text.clone())
         });
-        let transform = Plot::new(self.id)
+        let shown = Plot::new(self.id)
             .sense(Sense::hover())
             .allow_drag(false)
             .allow_zoom(false)
@@ -117,9 +119,9 @@ impl Chart<'_> {
                 plot.set_plot_bounds_x(-seconds..=0.0);
                 plot.set_plot_bounds_y(-self.below..=self.top);
                 add(plot);
-            })
-            .transform;
-        Axis { transform, now, span }
+            });
+        shown.response.says(Role::Image, &self.says);
+        Axis { transform: shown.transform, now, span }
     }
 }
 

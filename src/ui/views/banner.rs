@@ -2,16 +2,14 @@
 
 use egui::{Align2, Color32, CornerRadius, Rect, Ui, pos2, vec2};
 
-use super::super::command::Command;
+use super::super::command::{Command, Page};
 use super::super::offers::order_levers;
-use super::super::widgets::{AccessibleName, Card, Icon, Lever, label_at, paragraph};
+use super::super::widgets::{AccessibleName, Icon, Lever, label_at};
+use super::away::away_banner_ui;
 use super::{Commands, View};
 use crate::base::time::local_clock;
 use crate::run::RunState;
 use crate::ui::{format, theme};
-
-/// The most decisions that are listed at once.
-const MAX_DECISIONS: usize = 12;
 
 pub(crate) fn banners_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     for (index, failure) in view.store.failures().iter().enumerate().rev().take(3) {
@@ -38,7 +36,9 @@ pub(crate) fn banners_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         banner.show(ui, &[], out);
     }
     orders_ui(ui, view, out);
-    recovery_banner_ui(ui, view, out);
+    if view.state.page == Page::Now {
+        away_banner_ui(ui, view, out);
+    }
 }
 
 /// The orders in force that concern all runs.
@@ -79,65 +79,15 @@ fn orders_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     }
 }
 
-/// The decisions of recovery while no window was open.
-fn recovery_banner_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
-    let decisions = view.store.decisions();
-    let Some(first) = decisions.first() else { return };
-    let color = theme::tokens(ui).interrupted;
-    let text = match decisions.len() - 1 {
-        0 => format!("{}: {}", first.run_id, first.text),
-        n_more => format!("{}: {}; and {n_more} more", first.run_id, first.text),
-    };
-    let banner = Banner { icon: Icon::Bolt, color, title: "While you were away".to_owned(), text };
-    let is_open = view.state.is_review_open;
-    let review = if is_open { "Hide".to_owned() } else { format!("Review {}", decisions.len()) };
-    let dismiss = Command::DismissDecisions.label().text.to_owned();
-    let levers = [(Command::DismissDecisions, dismiss), (Command::ToggleReview, review)];
-    banner.show(ui, &levers, out);
-    if !is_open {
-        return;
-    }
-    Card::new("What was decided").count(decisions.len()).show(ui, |ui, _| {
-        let tokens = theme::tokens(ui);
-        for decision in decisions.iter().take(MAX_DECISIONS) {
-            let (_, rect) = ui.allocate_space(vec2(ui.available_width(), theme::ROW_SMALL));
-            ui.painter().hline(rect.x_range(), rect.top(), egui::Stroke::new(1.0, tokens.line));
-            let rect = rect.shrink2(vec2(theme::GAP, 0.0));
-            let y = rect.center().y;
-            let when = format::when(decision.at, view.now);
-            let muted = (theme::small(), tokens.muted);
-            label_at(ui, pos2(rect.left(), y), Align2::LEFT_CENTER, when, muted, 96.0);
-            let subject = match &decision.step_id {
-                Some(step_id) => format!("{} / {step_id}", decision.run_id),
-                None => decision.run_id.to_string(),
-            };
-            let mono = (theme::mono(), tokens.text);
-            label_at(ui, pos2(rect.left() + 108.0, y), Align2::LEFT_CENTER, subject, mono, 280.0);
-            let left = rect.left() + 400.0;
-            let style = (theme::body(), tokens.text);
-            let width = rect.right() - left;
-            label_at(ui, pos2(left, y), Align2::LEFT_CENTER, decision.text.as_str(), style, width);
-            let response =
-                ui.interact(rect, ui.scope_id().with((&decision.run_id, y as i32)), egui::Sense::hover());
-            response.says(egui::Role::Label, &decision.text);
-            response.tip(&decision.text);
-        }
-        if decisions.len() > MAX_DECISIONS {
-            let text = format!("and {} more", decisions.len() - MAX_DECISIONS);
-            paragraph(ui, &text, (theme::body(), tokens.muted));
-        }
-    });
-}
-
-struct Banner {
-    icon: Icon,
-    color: Color32,
-    title: String,
-    text: String,
+pub(super) struct Banner {
+    pub(super) icon: Icon,
+    pub(super) color: Color32,
+    pub(super) title: String,
+    pub(super) text: String,
 }
 
 impl Banner {
-    fn show(self, ui: &mut Ui, levers: &[(Command, String)], out: &mut Commands) {
+    pub(super) fn show(self, ui: &mut Ui, levers: &[(Command, String)], out: &mut Commands) {
         let tokens = theme::tokens(ui);
         let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 46.0));
         let radius = CornerRadius::same(theme::CARD_RADIUS);
@@ -151,7 +101,7 @@ impl Banner {
         response.says(egui::Role::Alert, &format!("{}: {}", self.title, self.text));
         let mut right = rect.right() - theme::GAP;
         for (command, text) in levers {
-            let lever = Lever::of(ui, command).text(text.clone());
+            let lever = Lever::of(ui, command).text(text.clone()).named(text.clone());
             if lever.ui_before(ui, &mut right, rect, theme::LEVER).clicked() {
                 out.push(command.clone());
             }

@@ -5,7 +5,7 @@ use egui::{Align2, Id, Modal, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use super::super::command::Command;
 use super::super::state::Overlay;
 use super::super::widgets::{Card, Lever, Tone, label_at};
-use super::{Commands, View, palette, start_sheet};
+use super::{Commands, View, outline, palette, start_sheet};
 use crate::api;
 use crate::base::id::JobId;
 use crate::ui::{format, theme};
@@ -17,6 +17,7 @@ pub(crate) fn overlay_ui(ui: &mut Ui, view: View<'_>, overlay: &mut Overlay, out
     match overlay {
         Overlay::None => {}
         Overlay::Palette(state) => palette::palette_ui(ui, view, state, out),
+        Overlay::Outline(state) => outline::outline_ui(ui, view, state, out),
         Overlay::Quit => quit_ui(ui, view, out),
         Overlay::Leaving(choice) => leaving_ui(ui, view, *choice),
         Overlay::StopAll => stop_all_ui(ui, view, out),
@@ -27,15 +28,16 @@ pub(crate) fn overlay_ui(ui: &mut Ui, view: View<'_>, overlay: &mut Overlay, out
 
 const WIDTH: f32 = 460.0;
 
-fn dialog_ui(ui: &Ui, id: &str, out: &mut Commands, content: impl FnOnce(&mut Ui, &mut Commands)) {
+fn dialog_ui(ui: &Ui, name: &str, out: &mut Commands, content: impl FnOnce(&mut Ui, &mut Commands)) {
     let tokens = theme::tokens(ui);
     let frame = Card::frame(ui).inner_margin(20).shadow(ui.visuals().window_shadow);
-    let modal =
-        Modal::new(Id::unique(id)).frame(frame).backdrop_color(tokens.backdrop).show(ui.ctx(), |ui| {
-            ui.set_width(WIDTH);
-            ui.spacing_mut().item_spacing.y = 0.0;
-            content(ui, out);
-        });
+    let area = Modal::default_area(Id::unique(name)).accessible_name(name);
+    let modal = Modal::new(Id::unique(name)).area(area).frame(frame).backdrop_color(tokens.backdrop);
+    let modal = modal.show(ui.ctx(), |ui| {
+        ui.set_width(WIDTH);
+        ui.spacing_mut().item_spacing.y = 0.0;
+        content(ui, out);
+    });
     if modal.should_close() {
         out.push(Command::CloseOverlay);
     }
@@ -60,64 +62,96 @@ fn names_of_living(view: View<'_>) -> String {
     names.join(", ")
 }
 
+/// Which answer Enter gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// The one that loses nothing: it has the focus when the question appears.
+    Safe,
+    Other,
+}
+
 /// A choice: a lever as wide as the column, with its meaning to the right.
-fn choice_ui(ui: &mut Ui, command: Command, tone: Tone, meaning: &str, out: &mut Commands) {
+fn choice_ui(
+    ui: &mut Ui,
+    command: Command,
+    (tone, answer): (Tone, Answer),
+    meaning: &str,
+    out: &mut Commands,
+) {
     let tokens = theme::tokens(ui);
-    let (_, rect) = ui.allocate_space(vec2(WIDTH, 46.0));
-    let place = Rect::from_center_size(pos2(rect.left() + 66.0, rect.center().y), vec2(132.0, 34.0));
+    let left = 132.0;
+    let galley = ui.painter().layout(meaning.to_owned(), theme::small(), tokens.muted, WIDTH - left - 16.0);
+    let (_, rect) = ui.allocate_space(vec2(WIDTH, (galley.size().y + 14.0).max(46.0)));
+    let place = Rect::from_center_size(pos2(rect.left() + left / 2.0, rect.center().y), vec2(left, 34.0));
     let lever = Lever::of(ui, &command).without_icon().tone(tone);
-    if lever.ui_at(ui, place).clicked() {
+    let response = lever.ui_at(ui, place);
+    response.ctx.accesskit_node_builder(response.id, |node| node.set_description(meaning));
+    let focused = ui.memory(|memory| memory.focused()).and_then(|id| ui.ctx().read_response(id));
+    if answer == Answer::Safe && focused.is_none_or(|focused| focused.layer_id != ui.layer_id()) {
+        response.request_focus();
+    }
+    if response.clicked() {
         out.push(command);
     }
-    let galley = ui.painter().layout(
-        meaning.to_owned(),
-        theme::small(),
-        tokens.muted,
-        rect.right() - place.right() - 16.0,
-    );
     let at = pos2(place.right() + 16.0, rect.center().y - galley.size().y / 2.0);
     ui.painter().galley(at, galley, tokens.muted);
 }
 
+const CANCEL: (Tone, Answer) = (Tone::Quiet, Answer::Other);
+const SAFE_CANCEL: (Tone, Answer) = (Tone::Plain, Answer::Safe);
+
 fn quit_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
-    let n_living = view.store.living().len();
-    dialog_ui(ui, "quit", out, |ui, out| {
+    let (n_living, n_jobs) = (view.store.living().len(), view.store.n_jobs_left());
+    dialog_ui(ui, "Close the window?", out, |ui, out| {
         if n_living == 0 {
             heading_ui(ui, "Close the window?".to_owned());
         } else {
             heading_ui(ui, format!("{} still alive", format::count(n_living, "run")));
             line_ui(ui, names_of_living(view));
         }
-        if let Some(text) = jobs_text(view.store.n_jobs_left(), n_living) {
-            line_ui(ui, text);
+        if n_jobs > 0 {
+            let are = if n_jobs == 1 { "is" } else { "are" };
+            line_ui(ui, format!("{} {are} due again", format::count(n_jobs, "enabled job")));
         }
         ui.add_space(12.0);
-        if n_living == 0 {
-            let close = Command::Send(Action::Quit(QuitChoice::Close));
-            choice_ui(ui, close, Tone::Primary, "The next start of the window takes over again.", out);
-            return choice_ui(ui, Command::CloseOverlay, Tone::Quiet, "Go on working in the window.", out);
+        let choices: &[(QuitChoice, (Tone, Answer), &str)] = if n_living == 0 {
+            &[(QuitChoice::Close, (Tone::Primary, Answer::Safe), "")]
+        } else {
+            &[
+                (
+                    QuitChoice::LeaveRunning,
+                    (Tone::Primary, Answer::Safe),
+                    "Runs: their steps go on without the window; the next start takes them back.",
+                ),
+                (
+                    QuitChoice::Freeze,
+                    (Tone::Plain, Answer::Other),
+                    "Runs: they stand still where they are and keep their memory until they are resumed.",
+                ),
+                (
+                    QuitChoice::Stop,
+                    (Tone::Plain, Answer::Other),
+                    "Runs: they are asked to stop; what has finished stays finished and is not run again.",
+                ),
+            ]
+        };
+        for (choice, kind, of_runs) in choices {
+            let parts = [(*of_runs).to_owned(), of_jobs(n_jobs)];
+            let meaning =
+                parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join("\n");
+            choice_ui(ui, Command::Send(Action::Quit(*choice)), *kind, &meaning, out);
         }
-        for (choice, tone, meaning) in [
-            (
-                QuitChoice::LeaveRunning,
-                Tone::Primary,
-                "Their steps go on without the window; the next start takes them back.",
-            ),
-            (
-                QuitChoice::Freeze,
-                Tone::Plain,
-                "They stand still where they are and keep their memory until they are resumed.",
-            ),
-            (
-                QuitChoice::Stop,
-                Tone::Plain,
-                "They are asked to stop; what has finished stays finished and is not run again.",
-            ),
-        ] {
-            choice_ui(ui, Command::Send(Action::Quit(choice)), tone, meaning, out);
-        }
-        choice_ui(ui, Command::CloseOverlay, Tone::Quiet, "Go on working in the window.", out);
+        choice_ui(ui, Command::CloseOverlay, CANCEL, "Go on working in the window.", out);
     });
+}
+
+/// What becomes of jobs when the window closes, whatever becomes of runs.
+fn of_jobs(n_jobs: usize) -> String {
+    match n_jobs {
+        0 => String::new(),
+        1 => "Jobs: it goes on firing in the background.".to_owned(),
+        _ => "Jobs: they go on firing in the background.".to_owned(),
+    }
 }
 
 fn line_ui(ui: &mut Ui, text: String) {
@@ -126,15 +160,6 @@ fn line_ui(ui: &mut Ui, text: String) {
     label_at(ui, rect.left_center(), Align2::LEFT_CENTER, text.as_str(), style, WIDTH);
     let response = ui.interact(rect, ui.scope_id().with(&text), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &text));
-}
-
-/// What happens to jobs, which does not depend on the choice.
-fn jobs_text(n_jobs: usize, n_living: usize) -> Option<String> {
-    let go_on = if n_jobs == 1 { "goes" } else { "go" };
-    let whatever = if n_living == 0 { "" } else { ", whichever you choose" };
-    (n_jobs > 0).then(|| {
-        format!("{} {go_on} on firing in the background{whatever}.", format::count(n_jobs, "enabled job"))
-    })
 }
 
 fn leaving_ui(ui: &mut Ui, view: View<'_>, choice: QuitChoice) {
@@ -150,36 +175,38 @@ fn leaving_ui(ui: &mut Ui, view: View<'_>, choice: QuitChoice) {
         ),
     };
     let mut ignored = Commands::new();
-    dialog_ui(ui, "leaving", &mut ignored, |ui, _| {
+    dialog_ui(ui, "Leaving", &mut ignored, |ui, _| {
         heading_ui(ui, title);
         ui.label(egui::RichText::new(text).color(theme::tokens(ui).muted));
     });
 }
 
 fn remove_job_ui(ui: &mut Ui, job_id: &JobId, out: &mut Commands) {
-    dialog_ui(ui, "remove job", out, |ui, out| {
+    dialog_ui(ui, "Remove the job?", out, |ui, out| {
         heading_ui(ui, format!("Remove {job_id}?"));
         ui.add_space(8.0);
         let remove = Command::Send(Action::Do(api::RemoveJob { job_id: job_id.clone() }.into()));
         let mut removed = Commands::new();
         let meaning = "The record of its fires is removed, too; its runs stay.";
-        choice_ui(ui, remove, Tone::Marked(theme::tokens(ui).failed), meaning, &mut removed);
+        let marked = (Tone::Marked(theme::tokens(ui).failed), Answer::Other);
+        choice_ui(ui, remove, marked, meaning, &mut removed);
         if !removed.is_empty() {
             out.push(Command::CloseOverlay);
             out.append(&mut removed);
         }
-        choice_ui(ui, Command::CloseOverlay, Tone::Quiet, "Keep it.", out);
+        choice_ui(ui, Command::CloseOverlay, SAFE_CANCEL, "Keep it.", out);
     });
 }
 
 fn stop_all_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let n_living = view.store.living().len();
-    dialog_ui(ui, "stop all", out, |ui, out| {
+    dialog_ui(ui, "Stop all runs?", out, |ui, out| {
         heading_ui(ui, format!("Stop {}?", format::count(n_living, "run")));
         ui.add_space(8.0);
         let (are, them) = if n_living == 1 { ("is", "it") } else { ("are", "them") };
         let meaning = format!("{} {are} asked to stop and can be resumed later.", names_of_living(view));
-        choice_ui(ui, Command::StopAll, Tone::Marked(theme::tokens(ui).failed), &meaning, out);
-        choice_ui(ui, Command::CloseOverlay, Tone::Quiet, &format!("Let {them} go on."), out);
+        let marked = (Tone::Marked(theme::tokens(ui).failed), Answer::Other);
+        choice_ui(ui, Command::StopAll, marked, &meaning, out);
+        choice_ui(ui, Command::CloseOverlay, SAFE_CANCEL, &format!("Let {them} go on."), out);
     });
 }

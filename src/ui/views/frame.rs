@@ -8,13 +8,14 @@ use egui::{
 };
 
 use super::super::command::{Command, Label, Page};
-use super::super::widgets::{AccessibleName, Icon, Lever, Tone, label_at, numbers_at, text_width};
+use super::super::widgets::{AccessibleName, Icon, Lever, Tone, label_at, numbers_at, region, text_width};
 use super::run_page::run_header_ui;
-use super::{Commands, View, menus};
+use super::{Commands, View, away, menus};
 use crate::ui::{format, offers, theme};
 
 /// The pages, and the theme at the foot.
 pub(crate) fn rail_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    region(ui, Role::TabList, "Pages");
     ui.add_space(theme::GAP);
     ui.spacing_mut().item_spacing.y = theme::GRID;
     for page in Page::ALL {
@@ -36,7 +37,45 @@ pub(crate) fn rail_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         if lever.ui(ui).tip(command.label().text).clicked() {
             out.push(command);
         }
+        for page in Page::MORE {
+            if foot_entry_ui(ui, view, page) {
+                out.push(Command::Show(page));
+            }
+        }
     });
+}
+
+/// An entry at the foot of the rail: an icon, and how much waits there.
+fn foot_entry_ui(ui: &mut Ui, view: View<'_>, page: Page) -> bool {
+    let tokens = theme::tokens(ui);
+    let label = page.label();
+    let n_open = if page == Page::Away { away::n_open(view) } else { 0 };
+    let (_, rect) = ui.allocate_space(vec2(theme::LEVER + 10.0, theme::LEVER));
+    let response = ui
+        .interact(rect, ui.scope_id().with(label.text), Sense::click())
+        .on_hover_cursor(CursorIcon::PointingHand);
+    let name = match n_open {
+        0 => label.text.to_owned(),
+        n => format!("{}, {n} to handle", label.text),
+    };
+    let is_open = view.state.page == page;
+    response.says_selected(Role::Tab, is_open, &name);
+    let radius = CornerRadius::same(theme::LEVER_RADIUS);
+    if is_open || response.hovered() {
+        ui.painter().rect_filled(rect, radius, tokens.raised);
+    }
+    let ink = if is_open { tokens.text } else { tokens.muted };
+    let middle = if n_open > 0 { rect.center() - vec2(8.0, 0.0) } else { rect.center() };
+    if let Some(icon) = label.icon {
+        icon.paint(ui.painter(), middle, 14.0, if n_open > 0 { tokens.interrupted } else { ink });
+    }
+    if n_open > 0 {
+        let text = if n_open > 99 { "99+".to_owned() } else { n_open.to_string() };
+        let style = (theme::small(), tokens.text);
+        label_at(ui, middle + vec2(11.0, 0.0), Align2::LEFT_CENTER, text, style, 26.0);
+    }
+    let key = label.shortcut.map(|key| ui.ctx().format_shortcut(&key)).unwrap_or_default();
+    response.tip(&format!("{name} ({key})")).clicked()
 }
 
 fn rail_entry_ui(ui: &mut Ui, label: &Label, is_open: bool) -> bool {
@@ -52,9 +91,6 @@ fn rail_entry_ui(ui: &mut Ui, label: &Label, is_open: bool) -> bool {
         ui.painter().rect_filled(rect, radius, tokens.raised);
     } else if response.hovered() {
         ui.painter().rect_filled(rect, radius, tokens.panel.lerp_to_gamma(tokens.raised, 0.6));
-    }
-    if response.has_focus() {
-        ui.painter().rect_stroke(rect, radius, Stroke::new(2.0, tokens.accent), StrokeKind::Inside);
     }
     let ink = if is_open { tokens.text } else { tokens.muted };
     if let Some(icon) = label.icon {
@@ -79,7 +115,7 @@ pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         Align2::LEFT_CENTER,
         page,
         (theme::heading(), tokens.text),
-        200.0,
+        260.0,
     );
     let heading = ui.interact(title, ui.scope_id().with("title"), Sense::hover());
     heading.says(Role::Heading, page);
@@ -123,7 +159,7 @@ fn chips_ui(ui: &Ui, view: View<'_>, free: RangeInclusive<f32>, y: f32) -> f32 {
         ("CPU", format::percent(sample.cpu_fraction), String::new(), "100 %", sample.cpu_fraction > 0.95),
         (
             "Memory",
-            format!("{:.1}", sample.memory_used_bytes as f64 / (1u64 << 30) as f64),
+            format::tenths(sample.memory_used_bytes as f64 / (1u64 << 30) as f64),
             total,
             if sample.memory_total_bytes < 100 << 30 { "88.8" } else { "888.8" },
             memory > 0.95,

@@ -196,7 +196,7 @@ fn preview_ui(ui: &mut Ui, view: View<'_>, checked: &Checked) {
         let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 20.0));
         let local = fire.at.with_timezone(&checked.tz);
         let day = if local.year() == this_year { "%a %-d %b" } else { "%a %-d %b %Y" };
-        let when = local.format(&format!("{day} {time}")).to_string();
+        let when = local.format(&format::pattern(&format!("{day} {time}"))).to_string();
         let left = if is_off { String::new() } else { countdown(view, fire.at) };
         let at = rect.left_center();
         let shown = numbers_at(ui, at, Align2::LEFT_CENTER, &when, (theme::body(), tokens.text));

@@ -14,7 +14,7 @@ use crate::api;
 use crate::base::tz::Tz;
 use crate::run::RunState;
 use crate::schedule::Outcome;
-use crate::ui::theme;
+use crate::ui::{format, theme};
 use crate::window::{Action, FireRow, JobRow, MAX_MARKS};
 
 /// The height of a row.
@@ -147,7 +147,7 @@ pub(crate) fn wall_text(at: DateTime<Utc>, zone: Tz, now: DateTime<Utc>) -> Stri
         "%-d %b %Y %H:%M"
     };
     let form = if at.second() == 0 { form.to_owned() } else { form.replace("%M", "%M:%S") };
-    at.format(&form).to_string()
+    at.format(&format::pattern(&form)).to_string()
 }
 
 /// The state of its run: from the window's runs, else from the fire's record.

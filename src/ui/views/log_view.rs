@@ -12,7 +12,9 @@ use egui::{
 
 use super::super::command::Command;
 use super::super::log_page::{LogCommand, LogPage};
-use super::super::widgets::{AccessibleName, Card, Icon, Lever, Tone, label_at, numbers_at, text_width};
+use super::super::widgets::{
+    AccessibleName, Card, Icon, Lever, Tone, label_at, numbers_at, region, text_width,
+};
 use super::banner::banners_ui;
 use super::{Commands, View};
 use crate::base::id::AttemptKey;
@@ -224,6 +226,7 @@ fn lines_ui(ui: &mut Ui, log: &LogView, page: &mut LogPage, rect: Rect, out: &mu
     inner.set_clip_rect(
         Rect::from_min_max(rect.min, pos2(bar.left(), rect.bottom())).intersect(ui.clip_rect()),
     );
+    region(&inner, Role::List, "Lines of the log");
     let first = page.top.floor() as u64;
     let (mut y, mut line) = (text.top(), first);
     while y < text.bottom() && line < n_lines {

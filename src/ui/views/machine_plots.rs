@@ -14,7 +14,7 @@ use super::plotted::{Plotted, lines_at};
 use super::{Commands, View};
 use crate::api::{MachinePoint, StepSpan};
 use crate::resources::{Resource, Threshold};
-use crate::ui::{format, theme};
+use crate::ui::{format, spoken, theme};
 use crate::window::HistorySpan;
 
 const SHARES: f32 = 124.0;
@@ -38,6 +38,22 @@ pub(super) fn plots_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, out: &mut
     if let Some(pointer) = cross_at(ui, axis, &strips) {
         tip_at(ui, pointer, first, lines_at(axis.at(pointer.x), &plotted, &bars));
     }
+}
+
+/// A curve in words.
+fn says(
+    name: &str,
+    view: View<'_>,
+    plotted: &Plotted,
+    value: fn(&MachinePoint) -> f64,
+    write: impl Fn(f64) -> String,
+) -> String {
+    let points = plotted.points.iter().map(|point| (point.at, value(point)));
+    spoken::series(name, points, write, view.now)
+}
+
+fn memory_share(point: &MachinePoint) -> f64 {
+    point.memory_used_bytes as f64 / point.memory_total_bytes.max(1) as f64
 }
 
 /// The legend of the curves, at the right end of a card's head.
@@ -78,6 +94,11 @@ fn shares_ui<'p>(
         let limits = LimitLine::of_shares(view.store.watched().limits(), plotted.memory_total());
         let chart = Chart {
             id: "history of shares",
+            says: format!(
+                "{}; {}",
+                says("CPU", view, plotted, |point| point.cpu_fraction, format::percent),
+                says("memory", view, plotted, memory_share, format::percent)
+            ),
             now: view.now,
             span: span.length(),
             top: TOP,
@@ -211,6 +232,12 @@ fn traffic_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, plotted: &Plotted)
         };
         let chart = Chart {
             id: "history of rates",
+            says: rates
+                .map(|(name, _, value)| {
+                    let points = plotted.points.iter().map(|point| (point.at, value(point) as f64));
+                    spoken::series(name, points, spoken::rate, view.now)
+                })
+                .join("; "),
             now: view.now,
             span: span.length(),
             top: top * TOP,
@@ -255,6 +282,13 @@ fn free_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, plotted: &Plotted) ->
     });
     let chart = Chart {
         id: "history of free space",
+        says: says(
+            "Free space",
+            view,
+            plotted,
+            |point| point.disk_free_bytes as f64,
+            |free| format::bytes(free as u64),
+        ),
         now: view.now,
         span: span.length(),
         top,

@@ -1,6 +1,7 @@
 //! Views. Each is a function of the read model that paints and pushes commands. No view keeps the state of a run, waits
 //! for anything or changes the store.
 
+mod away;
 mod axis;
 mod banner;
 mod detail;
@@ -18,6 +19,8 @@ mod machine;
 mod machine_plots;
 mod menus;
 mod now;
+mod outline;
+mod outline_tree;
 mod palette;
 mod pipelines;
 mod plotted;
@@ -29,12 +32,13 @@ mod run_page;
 mod run_steps;
 mod running;
 mod schedule;
+mod settings;
 mod start_sheet;
 mod timeline;
 mod waiting;
 
 use chrono::{DateTime, Utc};
-use egui::Ui;
+use egui::{Stroke, StrokeKind, Ui};
 
 use super::beat::Beat;
 use super::command::{Command, Page};
@@ -42,7 +46,9 @@ use super::history_filter::HistoryState;
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
 use super::log_page::LogPage;
+use super::settings_form::SettingsPage;
 use super::state::WindowState;
+use super::theme;
 use crate::window::AppStore;
 pub(super) use dialogs::overlay_ui;
 pub(super) use frame::{header_ui, rail_ui};
@@ -60,6 +66,15 @@ pub(super) struct View<'a> {
     pub(super) beat: &'a Beat,
 }
 
+/// Marks what has the focus, whatever painted it.
+pub(super) fn focus_ring(ui: &Ui) {
+    let focused = ui.memory(|memory| memory.focused()).and_then(|id| ui.ctx().read_response(id));
+    let Some(focused) = focused.filter(|focused| focused.interact_rect.is_positive()) else { return };
+    let painter = ui.ctx().layer_painter(focused.layer_id).with_clip_rect(focused.interact_rect.expand(3.0));
+    let ring = Stroke::new(2.0, theme::tokens(ui).accent);
+    painter.rect_stroke(focused.rect.expand(2.0), theme::CARD_RADIUS, ring, StrokeKind::Inside);
+}
+
 /// The commands pushed while painting; they run after the frame is painted.
 pub(super) type Commands = Vec<Command>;
 
@@ -67,7 +82,13 @@ pub(super) type Commands = Vec<Command>;
 pub(super) fn page_ui(
     ui: &mut Ui,
     view: View<'_>,
-    (schedule, machine, history, log): (&mut SchedulePage, &mut MachinePage, &mut HistoryState, &mut LogPage),
+    (schedule, machine, history, log, settings): (
+        &mut SchedulePage,
+        &mut MachinePage,
+        &mut HistoryState,
+        &mut LogPage,
+        &mut SettingsPage,
+    ),
     out: &mut Commands,
 ) {
     if let Some(open) = view.store.log_view() {
@@ -79,6 +100,8 @@ pub(super) fn page_ui(
         Page::Pipelines => pipelines::pipelines_ui(ui, view, out),
         Page::Schedule => schedule::schedule_ui(ui, view, schedule, out),
         Page::Machine => machine::machine_ui(ui, view, machine, out),
+        Page::Settings => settings::settings_ui(ui, view, (settings, machine), out),
+        Page::Away => away::away_ui(ui, view, out),
         Page::Run => run_page::run_page_ui(ui, view, out),
     }
 }

@@ -47,7 +47,9 @@ pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, 
     let mut chosen = None;
 
     let frame = Card::frame(ui).shadow(ui.visuals().window_shadow);
-    let area = Modal::default_area(Id::unique("palette")).anchor(Align2::CENTER_TOP, vec2(0.0, 90.0));
+    let area = Modal::default_area(Id::unique("palette"))
+        .anchor(Align2::CENTER_TOP, vec2(0.0, 90.0))
+        .accessible_name(Command::OpenPalette.label().text);
     let modal = Modal::new(Id::unique("palette"))
         .area(area)
         .frame(frame)

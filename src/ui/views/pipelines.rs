@@ -29,6 +29,7 @@ pub(crate) fn pipelines_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         Overlay::Start(form) => Some(form.pipeline_id()),
         Overlay::None
         | Overlay::Palette(_)
+        | Overlay::Outline(_)
         | Overlay::Quit
         | Overlay::Leaving(_)
         | Overlay::StopAll

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Local, TimeDelta, TimeZone, Utc};
 use egui::{Align2, Rangef, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 
-use super::super::widgets::{AccessibleName, Card, label_at, text_width};
+use super::super::widgets::{AccessibleName, Card, label_at, region, text_width};
 use super::Commands;
 use super::axis::{GUTTER, tip_at};
 use super::detail::{exit_text, took_text};
@@ -142,6 +142,7 @@ pub(crate) fn gantt_ui(ui: &mut Ui, page: RunPage<'_>, height: f32, out: &mut Co
             LANE,
             steps.len(),
             |ui, range| {
+                region(ui, Role::List, "Steps over time");
                 for step in &steps[range] {
                     let attempts = earlier.iter().copied().filter(|it| it.step_id == step.step_id);
                     lane_ui(ui, page, scale, step, attempts.chain([step]).collect(), out);

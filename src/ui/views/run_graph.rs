@@ -7,7 +7,7 @@ use egui::{
 };
 
 use super::super::graph_layout::{Layout, Place, layout};
-use super::super::widgets::{AccessibleName, Card, Icon, label_at};
+use super::super::widgets::{AccessibleName, Card, Icon, label_at, region};
 use super::Commands;
 use super::detail::took_text;
 use super::run_page::RunPage;
@@ -67,6 +67,7 @@ impl<'a> Graph<'a> {
                 .max_height(height)
                 .auto_shrink([false, false])
                 .show(ui, |ui| {
+                    region(ui, Role::List, "Steps as a graph");
                     let (_, rect) = ui.allocate_space(size);
                     self.lines_at(ui, page, (rect.min, width));
                     for (step, place) in self.needs.iter().zip(&self.layout.places) {

@@ -9,7 +9,8 @@ use egui::{
 use super::super::command::{Command, RunTab};
 use super::super::offers::{first_lever, second_lever};
 use super::super::widgets::{
-    AccessibleName, Card, Icon, Lever, label_at, numbers_at, paragraph, progress_bar, state_at, text_width,
+    AccessibleName, Card, Icon, Lever, label_at, numbers_at, paragraph, progress_bar, region, state_at,
+    text_width,
 };
 use super::banner::banners_ui;
 use super::log_tail::log_tail_ui;
@@ -277,6 +278,9 @@ impl<'a> RunPage<'a> {
     fn tabs_ui(self, ui: &mut Ui, out: &mut Commands) {
         let tokens = theme::tokens(ui);
         let (_, rect) = ui.allocate_space(vec2(ui.available_width(), TABS));
+        let mut tabs_ui = ui.new_child(UiBuilder::new().max_rect(rect));
+        let ui = &mut tabs_ui;
+        region(ui, Role::TabList, "Parts of the run");
         ui.painter().hline(rect.x_range(), rect.top(), Stroke::new(1.0, tokens.line));
         let tabs = RunTab::ALL.map(|tab| match self.count(tab) {
             Some(n) => (tab, format!("{} {n}", tab.text())),

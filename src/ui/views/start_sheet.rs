@@ -39,7 +39,11 @@ pub(crate) fn start_sheet_ui(ui: &Ui, view: View<'_>, form: &mut StartForm, out:
         .fill(tokens.panel)
         .stroke(Stroke::new(1.0, tokens.line))
         .shadow(ui.visuals().window_shadow);
-    let area = Area::new(id).kind(egui::UiKind::Modal).sense(Sense::hover()).order(Order::Foreground);
+    let area = Area::new(id)
+        .kind(egui::UiKind::Modal)
+        .sense(Sense::hover())
+        .order(Order::Foreground)
+        .accessible_name("Start a run");
     // Without a veil: the list behind stays readable. A click beside it does not close it, so that nothing entered is
     // lost.
     let modal = Modal::new(id)

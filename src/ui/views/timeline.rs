@@ -14,7 +14,7 @@ use super::waiting::is_waiting;
 use super::{Commands, View};
 use crate::resources::MachineSample;
 use crate::run::{RunState, StepState};
-use crate::ui::{format, theme};
+use crate::ui::{format, spoken, theme};
 use crate::window::{AppStore, MAX_RECENT, RunEntry, SAMPLE_SPAN};
 
 /// The smallest height of the curves.
@@ -97,6 +97,7 @@ fn plot_ui(ui: &mut Ui, view: View<'_>, limits: &[LimitLine], below: f64) -> Axi
     let tokens = theme::tokens(ui);
     let chart = Chart {
         id: "machine",
+        says: says(view),
         now: view.now,
         span: span(view),
         top: TOP,
@@ -117,6 +118,15 @@ fn plot_ui(ui: &mut Ui, view: View<'_>, limits: &[LimitLine], below: f64) -> Axi
             limit.put(plot, tokens.failed);
         }
     })
+}
+
+/// The curves in words.
+fn says(view: View<'_>) -> String {
+    let of = |name, value: fn(&MachineSample) -> f64| {
+        let points = view.store.machine().iter().map(|sample| (sample.at, value(sample)));
+        spoken::series(name, points, format::percent, view.now)
+    };
+    format!("{}; {}", of("CPU", |sample| sample.cpu_fraction), of("memory", memory_share))
 }
 
 fn memory_share(sample: &MachineSample) -> f64 {

@@ -71,9 +71,8 @@ pub(crate) fn calendar_ui(
         } else if response.hovered() {
             ui.painter().rect_filled(rect, radius, tokens.raised);
         }
-        if day == today || response.has_focus() {
-            let width = if response.has_focus() { 2.0 } else { 1.0 };
-            ui.painter().rect_stroke(rect, radius, Stroke::new(width, tokens.accent), StrokeKind::Inside);
+        if day == today {
+            ui.painter().rect_stroke(rect, radius, Stroke::new(1.0, tokens.accent), StrokeKind::Inside);
         }
         let style = (theme::body(), ink);
         label_at(ui, rect.center(), Align2::CENTER_CENTER, day.day().to_string(), style, DAY.x);

@@ -1,8 +1,6 @@
 //! Fields of a form: a text or a choice, each with its name above and its error below.
 
-use egui::{
-    Align2, Color32, ComboBox, CornerRadius, Frame, Margin, Response, Stroke, StrokeKind, TextEdit, Ui, vec2,
-};
+use egui::{Align2, Color32, ComboBox, CornerRadius, Frame, Margin, Response, Stroke, TextEdit, Ui, vec2};
 
 use super::{label_at, one_line, paragraph};
 use crate::ui::theme;
@@ -43,11 +41,6 @@ impl<'a> Field<'a> {
                 .hint_text(self.example)
                 .desired_width(width);
             let response = ui.add(edit).accessible_name(self.name);
-            if response.has_focus() {
-                let radius = CornerRadius::same(theme::LEVER_RADIUS);
-                let ring = Stroke::new(1.5, tokens.accent);
-                ui.painter().rect_stroke(response.rect, radius, ring, StrokeKind::Inside);
-            }
             if let Some(wrong) = wrong.filter(|wrong| !wrong.is_empty()) {
                 remark(ui, wrong, tokens.failed);
             }

@@ -151,10 +151,6 @@ impl Lever {
             Stroke::new(1.0, line.gamma_multiply(opacity)),
             StrokeKind::Inside,
         );
-        if response.has_focus() {
-            let ring = Stroke::new(2.0, tokens.accent);
-            painter.rect_stroke(rect.expand(2.0), CornerRadius::same(10), ring, StrokeKind::Inside);
-        }
         let ink = ink.gamma_multiply(opacity);
         if self.text.is_empty() {
             if let Some(icon) = self.icon {

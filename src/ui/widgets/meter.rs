@@ -1,11 +1,20 @@
 //! Small charts: a progress bar and a curve.
 
-use egui::{Color32, CornerRadius, Mesh, Pos2, Rect, Shape, Stroke, Ui, pos2};
+use egui::{Color32, CornerRadius, Mesh, Pos2, Rect, Role, Sense, Shape, Stroke, Ui, pos2};
 
+use super::AccessibleName;
 use crate::ui::theme;
 
 /// A bar that is `fraction` full.
 pub(crate) fn progress_bar(ui: &Ui, rect: Rect, fraction: f64, color: Color32) {
+    let id = ui.scope_id().with(("progress", rect.left() as i32, rect.top() as i32));
+    let response = ui.interact(rect, id, Sense::hover());
+    response.says(Role::ProgressIndicator, "Progress");
+    response.ctx.accesskit_node_builder(response.id, |node| {
+        node.set_numeric_value((fraction.clamp(0.0, 1.0) * 100.0).floor());
+        node.set_min_numeric_value(0.0);
+        node.set_max_numeric_value(100.0);
+    });
     let tokens = theme::tokens(ui);
     let radius = CornerRadius::same((rect.height() / 2.0) as u8);
     ui.painter().rect_filled(rect, radius, tokens.line);

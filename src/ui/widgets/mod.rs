@@ -16,7 +16,7 @@ pub(super) use calendar::calendar_ui;
 pub(super) use form::{Field, caption, choice, choice_called, choice_of_texts, remark};
 pub(super) use lever::{Lever, Tone};
 pub(super) use meter::{progress_bar, sparkline};
-pub(super) use plain::{AccessibleName, one_line, paragraph};
+pub(super) use plain::{AccessibleName, one_line, paragraph, region};
 pub(super) use row::{Card, Corners, RowKind, row_ui};
 pub(super) use segments::segments_at;
 pub(super) use switch::{SWITCH, switch_at};

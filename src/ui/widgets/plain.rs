@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use egui::accesskit::Live;
 use egui::{FontId, Response, RichText, Role, Ui, WidgetInfo};
 
 /// The most characters of one line.
@@ -77,15 +78,33 @@ impl AccessibleName for Response {
 
     fn says_enabled(&self, role: Role, is_enabled: bool, name: &str) {
         self.widget_info(|| WidgetInfo::labeled(role, is_enabled, one_line(name)));
+        if matches!(role, Role::Alert | Role::Status) {
+            self.ctx.accesskit_node_builder(self.id, |node| node.set_live(Live::Polite));
+        }
     }
 
     fn says_selected(&self, role: Role, is_selected: bool, name: &str) {
         self.widget_info(|| WidgetInfo::selected(role, true, is_selected, one_line(name)));
+        // One of several is selected; egui tells of a button that is pressed.
+        if matches!(role, Role::Tab | Role::ListItem | Role::TreeItem) {
+            self.ctx.accesskit_node_builder(self.id, |node| {
+                node.clear_toggled();
+                node.set_selected(is_selected);
+            });
+        }
     }
 
     fn tip(self, text: &str) -> Self {
         self.on_hover_text(RichText::new(lines(text)))
     }
+}
+
+/// Gives all that is in `ui` a role and a name for screen readers: a list, a dialog, a region of the window.
+pub(crate) fn region(ui: &Ui, role: Role, name: &str) {
+    ui.ctx().accesskit_node_builder(ui.unique_id(), |node| {
+        node.set_role(role);
+        node.set_label(&*one_line(name));
+    });
 }
 
 /// A text of several lines.

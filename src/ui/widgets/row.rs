@@ -1,9 +1,9 @@
 //! Cards and their rows.
 
-use egui::{Align2, CornerRadius, Frame, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
+use egui::{Align2, CornerRadius, Frame, Rect, Response, Role, Sense, Stroke, Ui, pos2, vec2};
 
 use super::super::format::number;
-use super::{AccessibleName, label_at};
+use super::{AccessibleName, label_at, region};
 use crate::ui::theme;
 
 /// A card with a head.
@@ -36,6 +36,7 @@ impl<'a> Card<'a> {
         let tokens = theme::tokens(ui);
         Self::frame(ui)
             .show(ui, |ui| {
+                region(ui, Role::Group, self.title);
                 ui.spacing_mut().item_spacing.y = 0.0;
                 let width = ui.available_width();
                 let (_, rect) = ui.allocate_space(vec2(width, theme::CARD_HEAD));
@@ -81,6 +82,8 @@ pub(crate) fn row_ui(ui: &mut Ui, id: egui::Id, height: f32, kind: &RowKind<'_>)
     let (_, rect) = ui.allocate_space(vec2(ui.available_width(), height));
     let response = ui.interact(rect, id, Sense::click());
     response.says_selected(Role::ListItem, kind.is_selected, kind.name);
+    // What holds a row is a list, whatever painted it.
+    ui.ctx().accesskit_node_builder(ui.unique_id(), |node| node.set_role(Role::List));
     if ui.is_rect_visible(rect) {
         let radius = match kind.corners {
             Corners::Square => CornerRadius::ZERO,
@@ -92,10 +95,6 @@ pub(crate) fn row_ui(ui: &mut Ui, id: egui::Id, height: f32, kind: &RowKind<'_>)
             ui.painter().rect_filled(rect, radius, tokens.panel.lerp_to_gamma(tokens.raised, 0.5));
         }
         ui.painter().hline(rect.x_range(), rect.top(), Stroke::new(1.0, tokens.line));
-        if response.has_focus() {
-            let ring = Stroke::new(2.0, tokens.accent);
-            ui.painter().rect_stroke(rect.shrink(1.0), CornerRadius::same(4), ring, StrokeKind::Inside);
-        }
     }
     (rect.shrink2(vec2(theme::GAP, 0.0)), response)
 }

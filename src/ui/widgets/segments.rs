@@ -38,9 +38,6 @@ pub(crate) fn segments_at<T: Copy + PartialEq>(
                 StrokeKind::Inside,
             );
         }
-        if response.has_focus() {
-            ui.painter().rect_stroke(place, radius, Stroke::new(2.0, tokens.accent), StrokeKind::Inside);
-        }
         let is_lit = is_chosen || response.hovered();
         let style = (theme::medium(), if is_lit { tokens.text } else { tokens.muted });
         label_at(ui, place.center(), Align2::CENTER_CENTER, *text, style, place.width());

@@ -26,10 +26,6 @@ pub(crate) fn switch_at(ui: &mut Ui, rect: Rect, is_on: bool, name: &str) -> Res
         ui.painter().rect(rect, radius, fill, Stroke::new(1.0, line), StrokeKind::Inside);
         let x = if is_on { rect.right() - 9.0 } else { rect.left() + 9.0 };
         ui.painter().circle_filled(pos2(x, rect.center().y), 6.0, knob);
-        if response.has_focus() {
-            let ring = Stroke::new(2.0, tokens.accent);
-            ui.painter().rect_stroke(rect.expand(3.0), CornerRadius::same(12), ring, StrokeKind::Inside);
-        }
     }
     response.on_hover_cursor(CursorIcon::PointingHand)
 }

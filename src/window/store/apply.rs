@@ -34,11 +34,7 @@ impl AppStore {
         self.last_fact_seq = event.seq;
         self.facts.touch(event.run_id.as_ref());
         match &event.kind {
-            EventKind::RecoveryDecided { decisions } => {
-                self.decisions.extend(decisions.iter().cloned());
-                let excess = self.decisions.len().saturating_sub(MAX_RECENT);
-                self.decisions.drain(..excess);
-            }
+            EventKind::RecoveryDecided { .. } => self.away.touch(),
             EventKind::ResourceAlert { text, cleared } => {
                 let (at, is_cleared) = (event.at, *cleared);
                 self.machine.put_marks([AlertMark { at, text: text.clone(), is_cleared }]);
@@ -64,19 +60,27 @@ impl AppStore {
             | EventKind::ExecutionCompleted { .. }
             | EventKind::ExecutionFailed { .. }
             | EventKind::ExecutionForceStopped { .. }
-            | EventKind::ExecutionInterrupted { .. }
             | EventKind::StepStarted { .. }
             | EventKind::StepChanged { .. }
             | EventKind::StepFinished { .. } => self.apply_change(event),
+            EventKind::ExecutionInterrupted { .. } => {
+                self.away.touch();
+                self.apply_change(event);
+            }
             EventKind::CheckpointSaved { .. }
             | EventKind::ExecutionProgress { .. }
             | EventKind::StepProgress { .. }
             | EventKind::MetricReported { .. }
             | EventKind::Resync => {}
             EventKind::OrdersChanged { orders } => self.put_orders(**orders, event.seq),
-            EventKind::JobFired { job_id, .. }
-            | EventKind::JobSkipped { job_id, .. }
-            | EventKind::JobChanged { job_id } => self.touch_jobs(Some(job_id)),
+            EventKind::JobSkipped { job_id, .. } => {
+                // Also an instant that was missed before: the scheduler settles those after its start.
+                self.away.touch();
+                self.touch_jobs(Some(job_id));
+            }
+            EventKind::JobFired { job_id, .. } | EventKind::JobChanged { job_id } => {
+                self.touch_jobs(Some(job_id))
+            }
         }
     }
 

@@ -110,3 +110,26 @@ fn many_runs_are_searched_in_parts_and_none_is_left_out_where_many_began_at_one_
     let text = HistoryFilter { text: "r2599".into(), ..HistoryFilter::default() };
     assert_eq!(searched(&f, &text, &mark).0.len(), 11);
 }
+
+#[test]
+fn runs_are_found_by_their_end_among_the_latest_starts() {
+    let f = Fixture::new();
+    let ended =
+        |name: &str, state, from, to| Run { phase: Phase::of(state, Some(at(to))), ..run(name, state, from) };
+    put(
+        &f,
+        [
+            ended("early", RunState::Completed, 0, 9),
+            ended("long", RunState::Failed, 1, 15),
+            ended("short", RunState::Completed, 11, 12),
+            run("living", RunState::Running, 12),
+            ended("late", RunState::Completed, 13, 20),
+        ],
+    );
+    let found = |n_starts| -> Vec<String> {
+        let runs = f.store.runs_ended_within((at(10), at(20)), n_starts).unwrap();
+        runs.iter().map(|run| run.run_id.to_string()).collect()
+    };
+    assert_eq!(found(100), ["long", "short"]);
+    assert_eq!(found(3), ["short"], "no more is looked through");
+}

@@ -1,0 +1,227 @@
+//! What a screen reader gets of every page, and what the keyboard reaches.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use egui::accesskit::{Action as AccessAction, Live, Role};
+use egui::{Key, Modifiers};
+use egui_kittest::Node;
+use egui_kittest::kittest::NodeT;
+
+use super::command::{Page, RunTab};
+use super::tests::{Scene, id, now, run, scene, snapshot};
+use super::{tests_away, tests_history, tests_log, tests_machine, tests_run, tests_schedule, tests_settings};
+use crate::resources::MachineSample;
+use crate::run::{Event, EventKind, RunState};
+use crate::window::{Action, AppUpdate};
+
+fn sample(seconds_ago: i64, cpu_fraction: f64) -> AppUpdate {
+    AppUpdate::Machine(MachineSample {
+        at: now() - TimeDelta::seconds(seconds_ago),
+        cpu_fraction,
+        memory_used_bytes: 6 << 30,
+        memory_total_bytes: 24 << 30,
+        ..MachineSample::default()
+    })
+}
+
+fn busy() -> Scene {
+    let runs = [RunState::Running, RunState::Paused, RunState::Queued, RunState::Stopping];
+    let runs: Vec<_> = runs.iter().enumerate().map(|(n, state)| run(&format!("job{n}"), *state)).collect();
+    let ended = [RunState::Failed, RunState::Completed, RunState::Interrupted];
+    let ended = ended.iter().enumerate().map(|(n, state)| run(&format!("old{n}"), *state)).collect();
+    let samples = (0..60).map(|n| sample(60 - n, if n == 30 { 0.93 } else { 0.41 }));
+    let updates = [snapshot(&runs), AppUpdate::RecentRuns(ended)];
+    scene(updates.into_iter().chain(samples).chain([AppUpdate::Away(Arc::new(tests_away::page()))]))
+}
+
+/// Every page as it is with something in it, with its name.
+fn pages() -> Vec<(String, Scene)> {
+    let mut pages = vec![("an empty window".to_owned(), scene([snapshot(&[])]))];
+    for page in Page::ALL.into_iter().chain(Page::MORE) {
+        let mut scene = busy();
+        scene.harness.state_mut().as_mut().unwrap().state.page = page;
+        scene.harness.run();
+        pages.push((format!("{page:?}"), scene));
+    }
+    let mut selected = busy();
+    selected.press(Modifiers::NONE, Key::ArrowDown);
+    pages.push(("a selected run".to_owned(), selected));
+    for tab in RunTab::ALL {
+        let mut scene = tests_run::opened(RunState::Running);
+        tests_run::tell_facts(&mut scene, tests_run::facts());
+        scene.harness.state_mut().as_mut().unwrap().state.run_tab = tab;
+        scene.harness.run();
+        pages.push((format!("{tab:?} of a run"), scene));
+    }
+    pages.push(("the history".to_owned(), tests_history::filled(40)));
+    pages.push(("a job".to_owned(), tests_schedule::selected(tests_schedule::row("nightly"))));
+    pages.push(("the machine".to_owned(), tests_machine::with_limit()));
+    pages.push(("a log".to_owned(), tests_log::with_lines(400)));
+    pages.push(("what happened".to_owned(), tests_away::on_its_page(tests_away::page())));
+    pages.push(("the settings".to_owned(), tests_settings::opened(&[])));
+    for key in [Key::K, Key::O] {
+        let mut scene = busy();
+        scene.press(Modifiers::COMMAND, key);
+        pages.push((format!("what Ctrl+{key:?} opens"), scene));
+    }
+    pages
+}
+
+fn nodes<'t>(scene: &'t Scene) -> Vec<Node<'t>> {
+    scene.harness.root().children_recursive().collect()
+}
+
+fn name_of(node: &Node<'_>) -> String {
+    let node = node.accesskit_node();
+    node.label()
+        .or_else(|| node.value())
+        .or_else(|| node.placeholder().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+#[test]
+fn every_control_of_every_page_has_a_name() {
+    for (page, scene) in pages() {
+        for node in nodes(&scene) {
+            let data = node.accesskit_node();
+            // A scroll bar is one of what it scrolls.
+            let is_egui_s = matches!(
+                data.role(),
+                Role::GenericContainer | Role::Pane | Role::ScrollView | Role::ScrollBar | Role::Window
+            );
+            let is_control = data.data().supports_action(AccessAction::Click) && !is_egui_s;
+            let is_told =
+                matches!(data.role(), Role::Image | Role::ProgressIndicator | Role::Dialog | Role::Tree);
+            if is_control || is_told {
+                assert!(!name_of(&node).trim().is_empty(), "{:?} without a name on {page}", data.role());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_is_in_a_list_and_a_tab_in_its_tabs() {
+    for (page, scene) in pages() {
+        let mut n_tabs_open = 0;
+        for node in nodes(&scene) {
+            let data = node.accesskit_node();
+            let has_ancestor = |role| {
+                std::iter::successors(data.parent(), |parent| parent.parent())
+                    .any(|parent| parent.role() == role)
+            };
+            let role = data.role();
+            if role == Role::ListItem {
+                assert!(has_ancestor(Role::List), "{} on {page}", name_of(&node));
+            } else if role == Role::Tab {
+                assert!(has_ancestor(Role::TabList), "{} on {page}", name_of(&node));
+                n_tabs_open += usize::from(data.data().is_selected() == Some(true));
+            } else if role == Role::TreeItem {
+                assert!(has_ancestor(Role::Tree) && data.level().is_some(), "{}", name_of(&node));
+            } else if role == Role::ProgressIndicator {
+                assert!(data.numeric_value().is_some(), "on {page}");
+            }
+        }
+        assert!(n_tabs_open >= 1, "{page} says which page is open");
+    }
+}
+
+#[test]
+fn every_plot_says_its_value_now_and_its_peak() {
+    let plots = |scene: &Scene| -> Vec<String> {
+        let images = nodes(scene).into_iter().filter(|node| node.accesskit_node().role() == Role::Image);
+        images.map(|node| name_of(&node)).collect()
+    };
+    let on_now = plots(&busy());
+    assert_eq!(on_now.len(), 1, "{on_now:?}");
+    assert!(on_now[0].starts_with("CPU now 41 %, at most 93 % at "), "{on_now:?}");
+    assert!(on_now[0].contains("memory now 25 %, at most 25 % at "), "{on_now:?}");
+    let on_machine = plots(&tests_machine::with_limit());
+    assert_eq!(on_machine.len(), 3, "{on_machine:?}");
+    for (plot, parts) in on_machine.iter().zip([
+        &["CPU now", "memory now"][..],
+        &["Disk read now", "Disk write now", "Received now", "Sent now"],
+        &["Free space now"],
+    ]) {
+        for part in parts {
+            assert!(plot.contains(part), "{plot}");
+        }
+    }
+}
+
+#[test]
+fn the_outline_is_walked_by_keys_alone_and_opens_what_it_names() {
+    let mut scene = busy();
+    scene.press(Modifiers::COMMAND, Key::O);
+    let focused = |scene: &Scene| {
+        let nodes = nodes(scene);
+        let focused = nodes.iter().find(|node| node.accesskit_node().is_focused());
+        focused.map(name_of).unwrap_or_default()
+    };
+    assert_eq!(focused(&scene), "4 runs alive");
+    scene.press(Modifiers::NONE, Key::ArrowRight);
+    scene.press(Modifiers::NONE, Key::ArrowDown);
+    assert!(focused(&scene).starts_with("job0-1, running, 45 %"), "{}", focused(&scene));
+    scene.press(Modifiers::NONE, Key::ArrowRight);
+    scene.press(Modifiers::NONE, Key::ArrowDown);
+    assert!(focused(&scene).starts_with("list, completed"), "{}", focused(&scene));
+    scene.press(Modifiers::NONE, Key::End);
+    assert!(focused(&scene).starts_with("Network sent"), "{}", focused(&scene));
+    scene.press(Modifiers::NONE, Key::Home);
+    scene.press(Modifiers::NONE, Key::ArrowDown);
+    let sent = scene.press(Modifiers::NONE, Key::Enter);
+    assert!(sent.contains(&Action::SelectRun(Some(id("job0-1")))), "{sent:?}");
+    assert!(!scene.shows("Outline of"), "it closes");
+}
+
+#[test]
+fn an_end_is_announced_by_a_node_that_is_followed() {
+    let mut scene = busy();
+    let said = |scene: &Scene| -> Vec<String> {
+        let nodes = nodes(scene);
+        let status = nodes.iter().filter(|node| node.accesskit_node().role() == Role::Status);
+        let followed = status.filter(|node| node.accesskit_node().live() == Live::Polite);
+        followed.map(name_of).collect()
+    };
+    assert_eq!(said(&scene), [""], "nothing has happened since it was opened");
+    let mut ended = run("job0", RunState::Failed);
+    ended.finished_at = Some(now() + TimeDelta::seconds(1));
+    let run = Arc::new(ended);
+    let kind = EventKind::ExecutionFailed { run: run.clone() };
+    let event = Event { seq: 11, at: now(), run_id: Some(run.run_id.clone()), kind };
+    scene.tell(AppUpdate::Event(Arc::new(event)));
+    assert_eq!(said(&scene), ["job0-1 has failed"]);
+}
+
+#[test]
+fn tab_goes_through_every_control_once_from_the_rail_on_and_what_has_the_focus_is_marked() {
+    for (page, mut scene) in pages().into_iter().take(8) {
+        let ring = super::theme::focus_color(scene.harness.ctx.global_style().visuals.dark_mode);
+        let mut seen = HashSet::new();
+        for n in 0..400 {
+            scene.harness.key_press(Key::Tab);
+            scene.harness.run();
+            let focused = scene.harness.ctx.memory(|memory| memory.focused());
+            let Some(focused) = focused else { continue };
+            if !seen.insert(focused) {
+                assert!(n > 3, "{page}: {n}");
+                break;
+            }
+            let response = scene.harness.ctx.read_response(focused).unwrap();
+            if !response.interact_rect.is_positive() {
+                continue;
+            }
+            let rect = response.rect.expand(2.0);
+            let shapes = &scene.harness.output().shapes;
+            let is_marked = shapes.iter().any(|shape| {
+                let is_ring =
+                    |shape: &egui::epaint::RectShape| shape.rect == rect && shape.stroke.color == ring;
+                if let egui::Shape::Rect(shape) = &shape.shape { is_ring(shape) } else { false }
+            });
+            let named = nodes(&scene).iter().find(|node| node.accesskit_node().is_focused()).map(name_of);
+            assert!(is_marked, "{page}: {named:?} at {rect:?}");
+        }
+        assert!(seen.len() > 5, "{page}: {}", seen.len());
+    }
+}
