@@ -7,7 +7,7 @@ use super::icon::Icon;
 use super::labels::{label_of, log_label, subject_of};
 use super::log_page::LogCommand;
 use crate::base::id::{AttemptKey, JobId, RunId, StepId};
-use crate::window::{Action, Folder, HistorySpan, QuitChoice};
+use crate::window::{Action, Folder, HistorySpan, NowGroups, NowOrder, QuitChoice};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,6 +84,14 @@ pub(super) enum Command {
     DismissFailure(usize),
     /// Choose the theme.
     SetTheme(ThemePreference),
+    /// Choose the order of living runs.
+    OrderNow(NowOrder),
+    /// Choose how living runs are grouped.
+    GroupNow(NowGroups),
+    /// Put the rows of living runs in order, with the new ones, though the pointer is over them.
+    ShowNewRows,
+    /// Undo what a message says was done, by its index.
+    Undo(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -290,6 +298,12 @@ impl Command {
             Self::SetTheme(ThemePreference::System) => Label::new("Theme of the system").icon(Icon::HalfMoon),
             Self::SetTheme(ThemePreference::Dark) => Label::new("Dark theme").icon(Icon::HalfMoon),
             Self::SetTheme(ThemePreference::Light) => Label::new("Light theme").icon(Icon::HalfMoon),
+            Self::OrderNow(_) => Label::new("Order living runs:").tooltip("The order of living runs"),
+            Self::GroupNow(_) => Label::new("Group living runs:").tooltip("How living runs are grouped"),
+            Self::Undo(_) => Label::new("Undo").icon(Icon::Again),
+            Self::ShowNewRows => Label::new("Show new rows")
+                .icon(Icon::Plus)
+                .tooltip("Put the rows in order, with those that are new"),
         }
     }
 
@@ -310,6 +324,8 @@ impl Command {
                 Action::LoadStart(of) => Some(of.pipeline_id.clone()),
                 Action::LoadJobs { .. }
                 | Action::LoadHistory(_)
+                | Action::LoadEstimates(_)
+                | Action::LoadJobNames
                 | Action::CountEnded
                 | Action::Start(_)
                 | Action::LoadRuns(_)
@@ -329,6 +345,8 @@ impl Command {
             Self::AskStart(pipeline) => Some(pipeline.clone()),
             Self::AskStartLike(run_id) => Some(run_id.to_string()),
             Self::SaveLimits | Self::RevertLimits => Some("limits".to_owned()),
+            Self::OrderNow(order) => Some(order.text().to_lowercase()),
+            Self::GroupNow(groups) => Some(groups.text().to_lowercase()),
             Self::NewJob
             | Self::ShowJobs(_)
             | Self::SaveJob
@@ -353,6 +371,8 @@ impl Command {
             | Self::ToggleReview
             | Self::DismissDecisions
             | Self::DismissFailure(_)
+            | Self::ShowNewRows
+            | Self::Undo(_)
             | Self::SetTheme(_) => None,
         }
     }
@@ -372,7 +392,8 @@ const fn action_label(action: &Action) -> Label {
         Action::SelectRun(_) => Label::new("Show"),
         Action::SelectStep(_) => Label::new("Follow its log"),
         Action::LoadRun(_) | Action::LoadFacts(_) => Label::new("Load"),
-        Action::LoadJobs { .. } | Action::LoadJob(_) => Label::new("Look up jobs"),
+        Action::LoadJobs { .. } | Action::LoadJob(_) | Action::LoadJobNames => Label::new("Look up jobs"),
+        Action::LoadEstimates(_) => Label::new("Look up how long runs take"),
         Action::LoadHistory(_) => Label::new("Look up the machine's history"),
         Action::CountEnded => Label::new("Count the runs that have ended"),
         Action::LoadRuns(_) => Label::new("Look up the runs that have ended"),

@@ -13,8 +13,10 @@
 //! | `start_form` | the same about a run that is to be started |
 //! | `graph_layout` | where the nodes of a graph of steps lie |
 //! | `log_page` | the open log: what of it is visible, and what can be done there |
+//! | `now_page` | the rows of the first page: order, groups, and which keep their place |
 //! | `offers` | which of it can be done now |
 //! | `state` | which page, which dialog |
+//! | `toasts` | what was done, for a moment, and how it is undone |
 //! | `icon` | icons drawn by code |
 //! | `views/` | functions of the read model that paint and push commands |
 //! | `widgets/` | levers, rows, cards, figures that keep their width |
@@ -34,6 +36,7 @@ mod job_form;
 mod labels;
 mod limit_form;
 mod log_page;
+mod now_page;
 mod offers;
 mod shown;
 mod start_form;
@@ -61,6 +64,7 @@ mod tests_start;
 #[cfg(test)]
 mod tests_waiting;
 mod theme;
+mod toasts;
 mod views;
 mod widgets;
 mod window;

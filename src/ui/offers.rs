@@ -6,7 +6,7 @@ use super::command::{Command, Neighbour, Page, RunTab};
 use super::log_page::LogCommand;
 use crate::api;
 use crate::run::{RunState, RunSummary, StopKind};
-use crate::window::{Action, AppStore, Folder, HistorySpan};
+use crate::window::{Action, AppStore, Folder, HistorySpan, NowGroups, NowOrder};
 
 /// The first lever of a run, in the same place in every row. What it does depends on the state.
 pub(super) fn first_lever(run: &RunSummary) -> Action {
@@ -79,28 +79,25 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
     offered.extend(Page::ALL.map(Command::Show));
     offered.extend(HistorySpan::ALL.map(Command::ShowSpan));
     offered.push(Command::NewJob);
-    offered.extend(all_levers(store));
+    offered.extend(all_levers(store).into_iter().filter_map(|(lever, is_active)| is_active.then_some(lever)));
     offered.extend(order_levers(store));
     offered.extend(
         [ThemePreference::System, ThemePreference::Dark, ThemePreference::Light].map(Command::SetTheme),
     );
+    offered.extend(NowOrder::ALL.map(Command::OrderNow));
+    offered.extend(NowGroups::ALL.map(Command::GroupNow));
     offered.push(Command::AskQuit);
     offered
 }
 
-/// The levers that act on all runs, if there are any runs for them.
-pub(super) fn all_levers(store: &AppStore) -> Vec<Command> {
-    let mut levers = Vec::new();
+/// The levers that act on all runs, in the order of their places, and whether there are runs for them.
+pub(super) fn all_levers(store: &AppStore) -> [(Command, bool); 3] {
     let has = |state| store.living().any(|entry| entry.run.state == state);
-    if has(RunState::Running) {
-        levers.push(Command::PauseAll);
-    } else if has(RunState::Paused) {
-        levers.push(Command::ResumeAll);
-    }
-    if store.living().len() > 0 {
-        levers.push(Command::AskStopAll);
-    }
-    levers
+    [
+        (Command::PauseAll, has(RunState::Running)),
+        (Command::ResumeAll, has(RunState::Paused)),
+        (Command::AskStopAll, store.living().len() > 0),
+    ]
 }
 
 /// The orders that concern all runs.

@@ -7,9 +7,11 @@ use super::history_filter::HistoryState;
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
 use super::log_page::LogPage;
+use super::now_page::NowPage;
 use super::start_form::StartForm;
+use super::toasts::Toasts;
 use super::views::PaletteState;
-use crate::base::id::JobId;
+use crate::base::id::{JobId, RunId};
 use crate::window::{QuitChoice, WindowLook};
 
 /// The overlay over the page.
@@ -25,6 +27,8 @@ pub(super) enum Overlay {
     Leaving(QuitChoice),
     /// The question whether to stop every run.
     StopAll,
+    /// The question whether to force the end of a run.
+    ForceStop(RunId),
     /// The question whether to remove a job.
     RemoveJob(JobId),
     /// The form that starts a run.
@@ -50,6 +54,10 @@ pub(super) struct WindowState {
     pub(super) history: HistoryState,
     /// The open log, likewise.
     pub(super) log: LogPage,
+    /// The page of living runs, likewise.
+    pub(super) now: NowPage,
+    /// What was done.
+    pub(super) toasts: Toasts,
     pub(super) may_close: bool,
     /// The look that was saved last.
     pub(super) look: WindowLook,

@@ -10,10 +10,13 @@ use super::beat::Beat;
 use super::command::{Command, Page, RunTab};
 use super::history_filter::HistoryState;
 use super::job_form::{JobForm, SchedulePage};
+use super::labels::subject_of;
 use super::limit_form::MachinePage;
 use super::log_page::LogPage;
+use super::now_page::NowPage;
 use super::shown::ShownWatch;
 use super::state::{Overlay, WindowState};
+use super::toasts::Toasts;
 use super::views::{Commands, PaletteState, View};
 use super::window_look::theme_of;
 use super::{beat, offers, theme, views};
@@ -63,6 +66,8 @@ impl LeverframeWindow {
             machine: MachinePage::default(),
             history: HistoryState::default(),
             log: LogPage::default(),
+            now: NowPage::new(look.order, look.groups),
+            toasts: Toasts::default(),
             may_close: false,
             look,
             title_bar: None,
@@ -114,12 +119,17 @@ impl LeverframeWindow {
         let beat = Beat::of(at);
         let now = beat.now();
         let mut out = Commands::new();
+        self.state.toasts.expire(now);
+        for done in self.store.take_done() {
+            self.state.toasts.push(&done, subject_of(&done), now);
+        }
         self.take_shortcuts(ui, &mut out);
         self.sync_title_bar(ui);
         let mut schedule = std::mem::take(&mut self.state.schedule);
         let mut machine = std::mem::take(&mut self.state.machine);
         let mut history = std::mem::take(&mut self.state.history);
         let mut log = std::mem::take(&mut self.state.log);
+        let mut now_page = std::mem::take(&mut self.state.now);
         schedule.follow(self.store.jobs());
         machine.follow(self.store.watched().limits());
         let view = View { store: &self.store, state: &self.state, now, beat: &beat };
@@ -133,19 +143,32 @@ impl LeverframeWindow {
         CentralPanel::no_frame().frame(page).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = theme::GRID;
             views::header_ui(ui, view, &mut out);
+            views::strip_ui(ui, view, &mut out);
             ui.add_space(theme::GRID);
-            views::page_ui(ui, view, (&mut schedule, &mut machine, &mut history, &mut log), &mut out);
+            views::page_ui(
+                ui,
+                view,
+                &mut now_page,
+                (&mut schedule, &mut machine, &mut history, &mut log),
+                &mut out,
+            );
         });
         // Taken out only here: a row is marked while the form about it is open.
         let mut overlay = std::mem::take(&mut self.state.overlay);
         let view = View { store: &self.store, state: &self.state, now, beat: &beat };
+        views::toasts_ui(ui, view, &mut out);
         views::overlay_ui(ui, view, &mut overlay, &mut out);
         self.state.overlay = overlay;
         (self.state.schedule, self.state.machine) = (schedule, machine);
         (self.state.history, self.state.log) = (history, log);
+        self.state.now = now_page;
         let ctx = ui.ctx().clone();
         for command in out {
             self.run_command(&ctx, command, now);
+        }
+        if self.state.page == Page::Now {
+            let wanted = self.state.now.wanted_estimates(&self.store);
+            self.store.want_estimates(&wanted);
         }
         let looks_back = self.state.page == Page::Machine;
         self.store.want_history(looks_back.then_some(self.state.machine.span), now);
@@ -214,7 +237,22 @@ impl LeverframeWindow {
                     ctx.send_viewport_cmd(ViewportCommand::Close);
                 }
             }
-            Command::Send(action) => self.send(action),
+            Command::Send(Action::Do(api::Command::Stop(api::Stop { run_id, force: true })))
+                if self.state.overlay != Overlay::ForceStop(run_id.clone()) =>
+            {
+                self.state.overlay = Overlay::ForceStop(run_id);
+            }
+            Command::Send(action) => {
+                if matches!(self.state.overlay, Overlay::ForceStop(_)) {
+                    self.state.overlay = Overlay::None;
+                }
+                self.send(action);
+            }
+            Command::Undo(index) => {
+                for undo in self.state.toasts.take_undo(index) {
+                    self.send(Action::Do(undo));
+                }
+            }
             Command::Log(command) => self.run_log(command),
             Command::Show(page) => {
                 self.state.page = page;
@@ -252,6 +290,17 @@ impl LeverframeWindow {
             Command::AskStart(pipeline_id) => self.ask_start(pipeline_id, None),
             Command::AskStartLike(run_id) => self.ask_start_like(run_id),
             Command::StartForm => self.start_form(),
+            Command::OrderNow(order) => {
+                self.state.page = Page::Now;
+                self.state.now.order = order;
+                self.state.now.let_go();
+            }
+            Command::GroupNow(groups) => {
+                self.state.page = Page::Now;
+                self.state.now.groups = groups;
+                self.state.now.let_go();
+            }
+            Command::ShowNewRows => self.state.now.let_go(),
             Command::ShowNewRuns => {
                 self.state.history.go_to_top();
                 self.store.refresh_runs();

@@ -32,7 +32,13 @@ impl LeverframeWindow {
             ThemePreference::Dark => ThemeChoice::Dark,
             ThemePreference::Light => ThemeChoice::Light,
         };
-        let mut look = WindowLook { theme, is_maximized, ..self.state.look };
+        let mut look = WindowLook {
+            theme,
+            is_maximized,
+            order: self.state.now.order,
+            groups: self.state.now.groups,
+            ..self.state.look
+        };
         if let Some(size) = size
             && !is_maximized
         {

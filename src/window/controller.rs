@@ -50,7 +50,11 @@ impl WindowController {
 
     fn carry_out(&self, action: Action) -> Result<(), Error> {
         match action {
-            Action::Do(command) => self.backend.command(command)?,
+            Action::Do(command) => {
+                self.backend.command(command.clone())?;
+                // Fails when the window is gone.
+                let _ = self.updates.send(AppUpdate::Done(command));
+            }
             Action::SelectRun(_)
             | Action::SelectStep(_)
             | Action::OpenLog(_)
@@ -60,6 +64,8 @@ impl WindowController {
             | Action::LoadJobs { .. }
             | Action::LoadJob(_)
             | Action::LoadHistory(_)
+            | Action::LoadEstimates(_)
+            | Action::LoadJobNames
             | Action::CountEnded
             | Action::LoadRuns(_)
             | Action::SaveJob(_)
@@ -113,7 +119,8 @@ fn action_text(action: &Action) -> String {
             "look up a run".to_owned()
         }
         Action::OpenLog(_) | Action::AskLog(_) => "read a log".to_owned(),
-        Action::LoadJobs { .. } | Action::LoadJob(_) => "look up jobs".to_owned(),
+        Action::LoadJobs { .. } | Action::LoadJob(_) | Action::LoadJobNames => "look up jobs".to_owned(),
+        Action::LoadEstimates(_) => "look up how long runs take".to_owned(),
         Action::LoadHistory(_) => "look up the machine's history".to_owned(),
         Action::CountEnded => "count the runs that have ended".to_owned(),
         Action::LoadRuns(_) => "look up the runs that have ended".to_owned(),

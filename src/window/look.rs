@@ -25,6 +25,70 @@ pub enum ThemeChoice {
     Light,
 }
 
+/// The order of living runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NowOrder {
+    /// The oldest start first.
+    #[default]
+    Started,
+    /// By the pipeline's name.
+    Name,
+    /// The most progress first.
+    Progress,
+    /// The least remaining time first.
+    Left,
+    /// The most CPU first.
+    Cpu,
+    /// The most memory first.
+    Memory,
+}
+
+impl NowOrder {
+    /// All, in the order of their menu.
+    pub const ALL: [Self; 6] =
+        [Self::Started, Self::Name, Self::Progress, Self::Left, Self::Cpu, Self::Memory];
+
+    /// Its text in the menu.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Started => "Oldest first",
+            Self::Name => "By name",
+            Self::Progress => "Most progress",
+            Self::Left => "Least time left",
+            Self::Cpu => "Most CPU",
+            Self::Memory => "Most memory",
+        }
+    }
+}
+
+/// How living runs are grouped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NowGroups {
+    /// Not at all.
+    #[default]
+    None,
+    /// By pipeline.
+    Pipeline,
+    /// By the group that their pipelines belong to.
+    Group,
+}
+
+impl NowGroups {
+    /// All, in the order of their menu.
+    pub const ALL: [Self; 3] = [Self::None, Self::Pipeline, Self::Group];
+
+    /// Its text in the menu.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::None => "No groups",
+            Self::Pipeline => "By pipeline",
+            Self::Group => "By group",
+        }
+    }
+}
+
 /// How the window looks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -37,11 +101,22 @@ pub struct WindowLook {
     pub height: f32,
     /// Whether the window is maximized. Width and height are then those from before.
     pub is_maximized: bool,
+    /// The order of living runs.
+    pub order: NowOrder,
+    /// How living runs are grouped.
+    pub groups: NowGroups,
 }
 
 impl Default for WindowLook {
     fn default() -> Self {
-        Self { theme: ThemeChoice::System, width: 1280.0, height: 800.0, is_maximized: false }
+        Self {
+            theme: ThemeChoice::System,
+            width: 1280.0,
+            height: 800.0,
+            is_maximized: false,
+            order: NowOrder::default(),
+            groups: NowGroups::default(),
+        }
     }
 }
 
@@ -80,7 +155,14 @@ mod tests {
     fn a_look_that_was_kept_comes_back_and_nonsense_is_the_default() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(WindowLook::load(dir.path()), WindowLook::default());
-        let look = WindowLook { theme: ThemeChoice::Light, width: 1000.0, height: 700.5, is_maximized: true };
+        let look = WindowLook {
+            theme: ThemeChoice::Light,
+            width: 1000.0,
+            height: 700.5,
+            is_maximized: true,
+            order: NowOrder::Memory,
+            groups: NowGroups::Pipeline,
+        };
         look.save(dir.path()).unwrap();
         assert_eq!(WindowLook::load(dir.path()), look);
         let file = dir.path().join(FILE);

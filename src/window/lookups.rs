@@ -9,8 +9,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
 use super::controller::{WindowController, log_file};
+use super::estimates::read_estimates;
 use super::history_page::HistoryReader;
-use super::job_page::{job_detail, job_page};
+use super::job_page::{job_detail, job_names, job_page};
 use super::log_thread::LogThread;
 use super::machine_history::{MachineHistory, marks};
 use super::port::{Action, AppUpdate, Folder, LogTail, SaveJob, SavedJob};
@@ -190,6 +191,10 @@ impl Lookups {
                 let history = MachineHistory::read(&samples, span, now().wall);
                 AppUpdate::History(Arc::new(history.map_err(EngineError::from)?))
             }
+            Action::LoadEstimates(pipelines) => {
+                AppUpdate::Estimates(read_estimates(&backend.records()?, pipelines, now()))
+            }
+            Action::LoadJobNames => AppUpdate::JobNames(job_names(data_dir.path())?),
             Action::SaveJob(form) => self.save_job(*form),
             Action::LoadStart(of) => AppUpdate::StartBasis(Arc::new(StartBasis::read(&of, &backend)?)),
             Action::OpenFolder(folder) => return self.open_folder(&folder).map(|()| None),

@@ -2,6 +2,7 @@
 //! actions; and [`ExecutionIntegration`], which feeds it. Painting is not known here.
 
 mod controller;
+mod estimates;
 mod history_page;
 mod integration;
 mod job_page;
@@ -19,13 +20,15 @@ mod start;
 mod store;
 mod urgency;
 
+pub(crate) use estimates::left_of;
+pub use estimates::{Estimate, Left};
 pub use history_page::{HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion};
 pub use integration::ExecutionIntegration;
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_MARKS};
 pub use log_view::{
     Ink, LogAnswer, LogExtent, LogFound, LogHit, LogQuestion, LogRow, LogRows, LogView, Look, StyledText,
 };
-pub use look::{ThemeChoice, WindowLook};
+pub use look::{NowGroups, NowOrder, ThemeChoice, WindowLook};
 pub use machine_history::{AlertMark, HistorySpan, MachineHistory};
 pub use port::{
     Action, AppUpdate, Folder, LogTail, QuitChoice, RunUsage, SaveJob, SavedJob, UpdateSender, WindowPort,

@@ -7,7 +7,8 @@ use super::super::state::Overlay;
 use super::super::widgets::{Card, Lever, Tone, label_at};
 use super::{Commands, View, palette, start_sheet};
 use crate::api;
-use crate::base::id::JobId;
+use crate::base::id::{JobId, RunId};
+use crate::run::StopKind;
 use crate::ui::{format, theme};
 use crate::window::{Action, QuitChoice};
 
@@ -22,6 +23,7 @@ pub(crate) fn overlay_ui(ui: &mut Ui, view: View<'_>, overlay: &mut Overlay, out
         Overlay::StopAll => stop_all_ui(ui, view, out),
         Overlay::Start(form) => start_sheet::start_sheet_ui(ui, view, form, out),
         Overlay::RemoveJob(job_id) => remove_job_ui(ui, job_id, out),
+        Overlay::ForceStop(run_id) => force_stop_ui(ui, run_id, out),
     }
 }
 
@@ -62,10 +64,22 @@ fn names_of_living(view: View<'_>) -> String {
 
 /// A choice: a lever as wide as the column, with its meaning to the right.
 fn choice_ui(ui: &mut Ui, command: Command, tone: Tone, meaning: &str, out: &mut Commands) {
+    let name = command.name();
+    choice_named_ui(ui, command, (name, tone), meaning, out);
+}
+
+/// The same with another name for screen readers.
+fn choice_named_ui(
+    ui: &mut Ui,
+    command: Command,
+    (name, tone): (String, Tone),
+    meaning: &str,
+    out: &mut Commands,
+) {
     let tokens = theme::tokens(ui);
     let (_, rect) = ui.allocate_space(vec2(WIDTH, 46.0));
     let place = Rect::from_center_size(pos2(rect.left() + 66.0, rect.center().y), vec2(132.0, 34.0));
-    let lever = Lever::of(ui, &command).without_icon().tone(tone);
+    let lever = Lever::of(ui, &command).without_icon().tone(tone).named(name);
     if lever.ui_at(ui, place).clicked() {
         out.push(command);
     }
@@ -169,6 +183,20 @@ fn remove_job_ui(ui: &mut Ui, job_id: &JobId, out: &mut Commands) {
             out.append(&mut removed);
         }
         choice_ui(ui, Command::CloseOverlay, Tone::Quiet, "Keep it.", out);
+    });
+}
+
+fn force_stop_ui(ui: &mut Ui, run_id: &RunId, out: &mut Commands) {
+    dialog_ui(ui, "force stop", out, |ui, out| {
+        heading_ui(ui, "Kill its processes?".to_owned());
+        line_ui(ui, run_id.to_string());
+        ui.add_space(8.0);
+        let force = Command::Send(Action::Do(api::Command::stop(run_id, StopKind::Force)));
+        let meaning = "At once, without their grace period; its `finally` steps do not run.";
+        // The lever behind the question has the command's own name.
+        let name = format!("Confirm: {}", force.name());
+        choice_named_ui(ui, force, (name, Tone::Marked(theme::tokens(ui).failed)), meaning, out);
+        choice_ui(ui, Command::CloseOverlay, Tone::Primary, "Let it go on as it does.", out);
     });
 }
 

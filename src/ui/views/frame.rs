@@ -11,7 +11,7 @@ use super::super::command::{Command, Label, Page};
 use super::super::widgets::{AccessibleName, Icon, Lever, Tone, label_at, numbers_at, text_width};
 use super::run_page::run_header_ui;
 use super::{Commands, View, menus};
-use crate::ui::{format, offers, theme};
+use crate::ui::{format, theme};
 
 /// The pages, and the theme at the foot.
 pub(crate) fn rail_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
@@ -65,7 +65,7 @@ fn rail_entry_ui(ui: &mut Ui, label: &Label, is_open: bool) -> bool {
     response.clicked()
 }
 
-/// The page's name, the machine's figures, and the levers that act on all runs.
+/// The page's name, the machine's figures, the search, and the menu that starts a pipeline.
 pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     if view.state.page == Page::Run {
         return run_header_ui(ui, view, out);
@@ -88,11 +88,6 @@ pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             .max_rect(Rect::from_min_max(pos2(title.right() + theme::GAP, rect.top()), rect.max))
             .layout(Layout::right_to_left(Align::Center)),
     );
-    for command in offers::all_levers(view.store).into_iter().rev() {
-        if Lever::of(&levers, &command).ui(&mut levers).clicked() {
-            out.push(command);
-        }
-    }
     menus::start_menu_ui(&mut levers, view, out);
 
     let free = title.right() + 18.0..=levers.min_rect().left() - theme::GAP;

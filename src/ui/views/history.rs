@@ -7,7 +7,6 @@ use egui::{
 use super::super::command::Command;
 use super::super::history_filter::{HistoryState, HistoryTime};
 use super::super::widgets::{AccessibleName, Card, Icon, Lever, Tone, label_at, one_line, segments_at};
-use super::banner::banners_ui;
 use super::detail::detail_ui;
 use super::history_trend::{TREND, trend_ui};
 use super::recent::{EndedRow, RowTime, ended_row_ui};
@@ -27,7 +26,6 @@ const BAR: f32 = 10.0;
 
 pub(crate) fn history_ui(ui: &mut Ui, view: View<'_>, page: &mut HistoryState, out: &mut Commands) {
     ui.spacing_mut().item_spacing.y = theme::GAP;
-    banners_ui(ui, view, out);
     let before = page.list();
     filter_ui(ui, view, page, out);
     let has_selected = view.store.selected().is_some();

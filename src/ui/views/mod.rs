@@ -18,6 +18,7 @@ mod machine;
 mod machine_plots;
 mod menus;
 mod now;
+mod now_list;
 mod palette;
 mod pipelines;
 mod plotted;
@@ -31,6 +32,7 @@ mod running;
 mod schedule;
 mod start_sheet;
 mod timeline;
+mod toasts;
 mod waiting;
 
 use chrono::{DateTime, Utc};
@@ -42,11 +44,14 @@ use super::history_filter::HistoryState;
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
 use super::log_page::LogPage;
+use super::now_page::NowPage;
 use super::state::WindowState;
 use crate::window::AppStore;
+pub(super) use banner::strip_ui;
 pub(super) use dialogs::overlay_ui;
 pub(super) use frame::{header_ui, rail_ui};
 pub(super) use palette::PaletteState;
+pub(super) use toasts::toasts_ui;
 pub(super) use waiting::is_waiting;
 
 /// What a view paints from.
@@ -67,6 +72,7 @@ pub(super) type Commands = Vec<Command>;
 pub(super) fn page_ui(
     ui: &mut Ui,
     view: View<'_>,
+    now: &mut NowPage,
     (schedule, machine, history, log): (&mut SchedulePage, &mut MachinePage, &mut HistoryState, &mut LogPage),
     out: &mut Commands,
 ) {
@@ -74,7 +80,7 @@ pub(super) fn page_ui(
         return log_view::log_view_ui(ui, view, open, log, out);
     }
     match view.state.page {
-        Page::Now => now::now_ui(ui, view, out),
+        Page::Now => now::now_ui(ui, view, now, out),
         Page::History => history::history_ui(ui, view, history, out),
         Page::Pipelines => pipelines::pipelines_ui(ui, view, out),
         Page::Schedule => schedule::schedule_ui(ui, view, schedule, out),
