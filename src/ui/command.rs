@@ -6,7 +6,7 @@ use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
 use super::icon::Icon;
 use super::labels::{label_of, log_label, subject_of};
 use super::log_page::LogCommand;
-use crate::base::id::{AttemptKey, JobId, RunId, StepId};
+use crate::base::id::{AttemptKey, JobId, PipelineId, RunId, StepId};
 use crate::window::{Action, Folder, HistorySpan, NowGroups, NowOrder, QuitChoice};
 
 /// One thing to do.
@@ -90,6 +90,10 @@ pub(super) enum Command {
     GroupNow(NowGroups),
     /// Put the rows of living runs in order, with the new ones, though the pointer is over them.
     ShowNewRows,
+    /// List the ended runs of a pipeline.
+    ShowHistoryOf(PipelineId),
+    /// List the ended runs with this text in a name.
+    SearchHistory(String),
     /// Undo what a message says was done, by its index.
     Undo(usize),
 }
@@ -300,6 +304,8 @@ impl Command {
             Self::SetTheme(ThemePreference::Light) => Label::new("Light theme").icon(Icon::HalfMoon),
             Self::OrderNow(_) => Label::new("Order living runs:").tooltip("The order of living runs"),
             Self::GroupNow(_) => Label::new("Group living runs:").tooltip("How living runs are grouped"),
+            Self::ShowHistoryOf(_) => Label::new("Show the history of").icon(Icon::List),
+            Self::SearchHistory(_) => Label::new("Search the history for").icon(Icon::Search),
             Self::Undo(_) => Label::new("Undo").icon(Icon::Again),
             Self::ShowNewRows => Label::new("Show new rows")
                 .icon(Icon::Plus)
@@ -345,6 +351,8 @@ impl Command {
             Self::AskStart(pipeline) => Some(pipeline.clone()),
             Self::AskStartLike(run_id) => Some(run_id.to_string()),
             Self::SaveLimits | Self::RevertLimits => Some("limits".to_owned()),
+            Self::ShowHistoryOf(pipeline_id) => Some(pipeline_id.to_string()),
+            Self::SearchHistory(text) => Some(text.clone()),
             Self::OrderNow(order) => Some(order.text().to_lowercase()),
             Self::GroupNow(groups) => Some(groups.text().to_lowercase()),
             Self::NewJob

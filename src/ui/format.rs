@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Local, TimeDelta, Utc};
 
-pub(super) use crate::base::units::{about, size_in_words as bytes};
+pub(super) use crate::base::units::{about, of_cores, size_in_words as bytes};
 
 /// How long something took: `0:07`, `12:41`, `1:48:09`, `3 d 4:12:00`.
 pub(super) fn clock(span: TimeDelta) -> String {

@@ -18,6 +18,7 @@
 //! | `state` | which page, which dialog |
 //! | `toasts` | what was done, for a moment, and how it is undone |
 //! | `icon` | icons drawn by code |
+//! | `app_icon` | the program's own, for window lists |
 //! | `views/` | functions of the read model that paint and push commands |
 //! | `widgets/` | levers, rows, cards, figures that keep their width |
 //! | `shown` | whether an X11 window is on the screen |
@@ -26,6 +27,7 @@
 //! Only visible clocks repaint by themselves, all of them at the whole second. An idle window sleeps, and a window that
 //! is not visible paints nothing.
 
+mod app_icon;
 mod beat;
 mod command;
 mod format;
@@ -53,6 +55,8 @@ mod tests_history;
 mod tests_log;
 #[cfg(test)]
 mod tests_machine;
+#[cfg(test)]
+mod tests_now;
 #[cfg(test)]
 mod tests_pages;
 #[cfg(test)]
@@ -98,7 +102,12 @@ pub fn run(port: WindowPort) -> anyhow::Result<()> {
         .with_app_id("leverframe")
         .with_inner_size([look.width, look.height])
         .with_maximized(look.is_maximized)
+        .with_icon(app_icon::app_icon())
         .with_min_inner_size(WindowLook::MIN_SIZE);
+    let viewport = match look.position {
+        Some(position) => viewport.with_position(position),
+        None => viewport,
+    };
     let options = eframe::NativeOptions { viewport, ..eframe::NativeOptions::default() };
     let was_shown = Cell::new(false);
     let window = |cc: &eframe::CreationContext<'_>| {

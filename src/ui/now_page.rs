@@ -43,6 +43,10 @@ pub(super) struct NowPage {
     n_new: usize,
     /// The next frame orders the rows anew, wherever the pointer is.
     lets_go: bool,
+    /// The operator has started something: the next new rows are shown at once.
+    awaits_new: bool,
+    /// The rows were ordered when the living runs were known. Before that none keeps its place.
+    is_settled: bool,
     /// Where the rows were painted last.
     pub(super) place: Rect,
     /// How far they are scrolled.
@@ -55,25 +59,23 @@ pub(super) struct NowPage {
 
 impl Default for NowPage {
     fn default() -> Self {
-        Self::new(NowOrder::default(), NowGroups::default())
-    }
-}
-
-impl NowPage {
-    pub(super) const fn new(order: NowOrder, groups: NowGroups) -> Self {
         Self {
-            order,
-            groups,
+            order: NowOrder::default(),
+            groups: NowGroups::default(),
             rows: Vec::new(),
             n_new: 0,
             lets_go: false,
+            awaits_new: false,
+            is_settled: false,
             place: Rect::NOTHING,
             offset: 0.0,
             revealed: None,
             seen: Vec::new(),
         }
     }
+}
 
+impl NowPage {
     pub(super) fn rows(&self) -> &[NowRow] {
         &self.rows
     }
@@ -95,6 +97,11 @@ impl NowPage {
         self.lets_go = true;
     }
 
+    /// The operator has started something, which shows as soon as it is there, even under the pointer.
+    pub(super) fn await_new(&mut self) {
+        self.awaits_new = true;
+    }
+
     /// The pipelines about which more must be known: those of visible rows, or of all if the order depends on it.
     pub(super) fn wanted_estimates(&self, store: &AppStore) -> Vec<PipelineId> {
         if self.order == NowOrder::Left || self.groups == NowGroups::Group {
@@ -108,16 +115,22 @@ impl NowPage {
     /// only counted.
     pub(super) fn arrange(&mut self, store: &AppStore, is_pointed_at: bool, now: DateTime<Utc>) {
         let lets_go = std::mem::take(&mut self.lets_go);
-        if is_pointed_at && !lets_go && !self.rows.is_empty() {
+        if is_pointed_at && !lets_go && self.is_settled && !self.rows.is_empty() {
             self.rows.retain(|row| match row {
                 NowRow::Run(_, run_id) => store.run(run_id).is_some(),
                 NowRow::Section(..) | NowRow::Group(..) => true,
             });
-            let held: HashSet<&RunId> = self.run_ids().collect();
+            let held: HashSet<RunId> = self.run_ids().cloned().collect();
             self.n_new = store.living().filter(|entry| !held.contains(&entry.run.run_id)).count();
-            return;
+            if self.n_new == 0 || !self.awaits_new {
+                if !self.rows.iter().any(|row| matches!(row, NowRow::Section(Section::Recent, _))) {
+                    // Below all others it moves none.
+                    push_recent(&mut self.rows, store, &held);
+                }
+                return;
+            }
         }
-        self.n_new = 0;
+        (self.n_new, self.awaits_new, self.is_settled) = (0, false, store.is_loaded());
         let mut rows = std::mem::take(&mut self.rows);
         rows.clear();
         let (waiting, running): (Vec<&RunEntry>, Vec<&RunEntry>) =
@@ -138,12 +151,7 @@ impl NowPage {
                 rows.extend(group.iter().map(|entry| NowRow::Run(section, entry.run.run_id.clone())));
             }
         }
-        let recent = store.recent();
-        if recent.len() > 0 {
-            rows.push(NowRow::Section(Section::Recent, recent.len()));
-            let ended = recent.take(MAX_ENDED);
-            rows.extend(ended.map(|entry| NowRow::Run(Section::Recent, entry.run.run_id.clone())));
-        }
+        push_recent(&mut rows, store, &HashSet::new());
         self.rows = rows;
     }
 
@@ -188,5 +196,15 @@ impl NowPage {
             NowGroups::Pipeline => Some(entry.run.pipeline_id.as_str()),
             NowGroups::Group => store.estimate(&entry.run.pipeline_id)?.group.as_deref(),
         }
+    }
+}
+
+/// Adds the runs that have ended, without those that have a row already.
+fn push_recent(rows: &mut Vec<NowRow>, store: &AppStore, held: &HashSet<RunId>) {
+    let ended = store.recent().map(|entry| &entry.run.run_id).filter(|run_id| !held.contains(*run_id));
+    let mut ended = ended.take(MAX_ENDED).peekable();
+    if ended.peek().is_some() {
+        rows.push(NowRow::Section(Section::Recent, store.recent().len()));
+        rows.extend(ended.map(|run_id| NowRow::Run(Section::Recent, run_id.clone())));
     }
 }

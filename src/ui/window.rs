@@ -44,7 +44,8 @@ impl LeverframeWindow {
         Self { _shown: ShownWatch::of(cc), ..Self::with_context(&cc.egui_ctx, port) }
     }
 
-    pub(super) fn with_context(ctx: &Context, port: WindowPort) -> Self {
+    /// The same without a window system, for a test or a benchmark.
+    pub fn with_context(ctx: &Context, port: WindowPort) -> Self {
         theme::install(ctx);
         let waker = ctx.clone();
         port.wake_by(move |urgency| match urgency {
@@ -66,15 +67,18 @@ impl LeverframeWindow {
             machine: MachinePage::default(),
             history: HistoryState::default(),
             log: LogPage::default(),
-            now: NowPage::new(look.order, look.groups),
+            now: NowPage::default(),
             toasts: Toasts::default(),
             may_close: false,
-            look,
+            look: look.clone(),
+            is_named_attached: false,
             title_bar: None,
         };
         // Updates that were sent before the window could be woken wait in the channel.
         ctx.request_repaint();
-        Self { port, store: AppStore::default(), state, _shown: None }
+        let mut window = Self { port, store: AppStore::default(), state, _shown: None };
+        window.go_back_to(&look.last, Utc::now());
+        window
     }
 
     /// The read model, for tests.
@@ -84,7 +88,7 @@ impl LeverframeWindow {
     }
 
     /// Applies updates and answers the window system; paints nothing.
-    pub(super) fn process_updates(&mut self, ctx: &Context) {
+    pub fn process_updates(&mut self, ctx: &Context) {
         let begun = Instant::now();
         while let Some(update) = self.port.try_recv() {
             self.store.apply(update);
@@ -115,7 +119,7 @@ impl LeverframeWindow {
     }
 
     /// Paints a frame at the instant `at`, and runs the commands from it.
-    pub(super) fn paint(&mut self, ui: &mut Ui, at: DateTime<Utc>) {
+    pub fn paint(&mut self, ui: &mut Ui, at: DateTime<Utc>) {
         let beat = Beat::of(at);
         let now = beat.now();
         let mut out = Commands::new();
@@ -125,6 +129,7 @@ impl LeverframeWindow {
         }
         self.take_shortcuts(ui, &mut out);
         self.sync_title_bar(ui);
+        self.name_window(ui);
         let mut schedule = std::mem::take(&mut self.state.schedule);
         let mut machine = std::mem::take(&mut self.state.machine);
         let mut history = std::mem::take(&mut self.state.history);
@@ -192,6 +197,13 @@ impl LeverframeWindow {
         }
     }
 
+    pub(super) fn go_to(&mut self, page: Page) {
+        self.state.page = page;
+        if page != Page::Schedule {
+            self.store.want_jobs(None);
+        }
+    }
+
     fn take_shortcuts(&self, ui: &Ui, out: &mut Commands) {
         if self.state.overlay != Overlay::None {
             return;
@@ -246,6 +258,9 @@ impl LeverframeWindow {
                 if matches!(self.state.overlay, Overlay::ForceStop(_)) {
                     self.state.overlay = Overlay::None;
                 }
+                if let Action::Do(api::Command::StartRun(_) | api::Command::RunJobNow(_)) = action {
+                    self.state.now.await_new();
+                }
                 self.send(action);
             }
             Command::Undo(index) => {
@@ -254,16 +269,14 @@ impl LeverframeWindow {
                 }
             }
             Command::Log(command) => self.run_log(command),
-            Command::Show(page) => {
-                self.state.page = page;
-                if page != Page::Schedule {
-                    self.store.want_jobs(None);
-                }
-            }
+            Command::Show(page) => self.go_to(page),
             Command::OpenRun(run_id) => self.open_run(run_id),
             Command::CloseRun => self.close_run(),
             Command::ShowRunTab(tab) => self.state.run_tab = tab,
             Command::SelectJob(job_id) => {
+                if job_id.is_some() {
+                    self.state.page = Page::Schedule;
+                }
                 self.state.schedule.form = None;
                 self.store.select_job(job_id);
             }
@@ -291,16 +304,26 @@ impl LeverframeWindow {
             Command::AskStartLike(run_id) => self.ask_start_like(run_id),
             Command::StartForm => self.start_form(),
             Command::OrderNow(order) => {
-                self.state.page = Page::Now;
+                self.go_to(Page::Now);
                 self.state.now.order = order;
                 self.state.now.let_go();
             }
             Command::GroupNow(groups) => {
-                self.state.page = Page::Now;
+                self.go_to(Page::Now);
                 self.state.now.groups = groups;
                 self.state.now.let_go();
             }
             Command::ShowNewRows => self.state.now.let_go(),
+            Command::ShowHistoryOf(pipeline_id) => {
+                self.go_to(Page::History);
+                self.state.history.clear_filter();
+                self.state.history.pipeline = Some(pipeline_id);
+            }
+            Command::SearchHistory(text) => {
+                self.go_to(Page::History);
+                self.state.history.clear_filter();
+                self.state.history.text = text;
+            }
             Command::ShowNewRuns => {
                 self.state.history.go_to_top();
                 self.store.refresh_runs();
@@ -340,6 +363,7 @@ impl LeverframeWindow {
                     });
                     texts.collect()
                 });
+                self.store.want_job_names();
                 self.state.overlay = Overlay::Palette(PaletteState::typed(typed));
             }
             Command::CloseOverlay => self.state.overlay = Overlay::None,

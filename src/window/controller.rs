@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::lookups::Lookup;
 use super::port::{Action, AppUpdate, QuitChoice, UpdateSender};
-use crate::api::{Error, GetSnapshot, LivingRuns};
+use crate::api::{Command, Error, GetSnapshot, LivingRuns};
 use crate::backend::Backend;
 use crate::base::id::AttemptKey;
 use crate::engine::ShutdownKind;
@@ -48,13 +48,21 @@ impl WindowController {
         self.updates.send(update).is_ok()
     }
 
+    /// Carries out a command, and tells the window.
+    pub(crate) fn command(&self, command: Command) -> Result<(), Error> {
+        self.backend.command(command.clone())?;
+        self.say_done(command);
+        Ok(())
+    }
+
+    fn say_done(&self, command: Command) {
+        // Fails when the window is gone.
+        let _ = self.updates.send(AppUpdate::Done(command));
+    }
+
     fn carry_out(&self, action: Action) -> Result<(), Error> {
         match action {
-            Action::Do(command) => {
-                self.backend.command(command.clone())?;
-                // Fails when the window is gone.
-                let _ = self.updates.send(AppUpdate::Done(command));
-            }
+            Action::Do(command) => self.command(command)?,
             Action::SelectRun(_)
             | Action::SelectStep(_)
             | Action::OpenLog(_)
@@ -72,7 +80,11 @@ impl WindowController {
             | Action::LoadStart(_)
             | Action::OpenFolder(_) => self.lookup(Lookup::Asked(action)),
             Action::Start(start) => {
+                let command = Command::from((*start).clone());
                 let outcome = self.backend.ask(*start).map(|run| run.run_id);
+                if outcome.is_ok() {
+                    self.say_done(command);
+                }
                 // Fails when the window is gone.
                 let _ = self.updates.send(AppUpdate::Started(outcome.map_err(|error| error.to_string())));
             }

@@ -162,6 +162,7 @@ mod tests {
     use super::super::AppUpdate;
     use super::super::store::AppStore;
     use super::*;
+    use crate::engine::{CoreExecutionEngine, EngineOptions, StartRequest, now};
 
     fn id(name: &str) -> PipelineId {
         PipelineId::new(name).unwrap()
@@ -195,6 +196,23 @@ mod tests {
         model.touch(&id("a"));
         model.put(vec![(id("a"), estimate(70))]);
         assert!(model.want(&[id("a")]).is_some(), "the answer may not include the last end");
+    }
+
+    #[test]
+    fn the_usual_time_is_that_of_completed_runs_once_they_are_three() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = CoreExecutionEngine::open(dir.path(), EngineOptions::default()).unwrap();
+        for (n, n_expected) in [(1, 1), (2, 1), (3, 2), (4, 3)] {
+            let request = StartRequest::new(format!("books-{n}"), "books", "books").unwrap();
+            let run = engine.start_execution(request).unwrap();
+            // One of them fails and is no measure.
+            engine.complete_execution(&run.run_id, n != 2, None).unwrap();
+            let records = Records::beside(&engine);
+            let [(_, estimate)] = &read_estimates(&records, vec![id("books")], now())[..] else { panic!() };
+            assert_eq!((estimate.n_completed, estimate.usual.is_some()), (n_expected, n_expected >= 3));
+        }
+        let unknown = read_estimates(&Records::beside(&engine), vec![id("nothing")], now());
+        assert_eq!(unknown, [(id("nothing"), Estimate::default())]);
     }
 
     #[test]

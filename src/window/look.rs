@@ -1,4 +1,4 @@
-//! The look of the window when it was closed: theme and size, in `window.toml` of the data directory. It is not
+//! The look of the window when it was closed, and where the operator was, in `window.toml` of the data directory. It is not
 //! important: a file that can't be read counts as absent, and one that can't be written is only reported.
 
 use std::fs::{self, OpenOptions};
@@ -8,7 +8,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::id::{PipelineId, RunId};
 use crate::files::read_small_text;
+use crate::run::RunState;
 
 const FILE: &str = "window.toml";
 
@@ -90,7 +92,7 @@ impl NowGroups {
 }
 
 /// How the window looks.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WindowLook {
     /// Light or dark.
@@ -101,10 +103,32 @@ pub struct WindowLook {
     pub height: f32,
     /// Whether the window is maximized. Width and height are then those from before.
     pub is_maximized: bool,
+    /// Where its upper left corner was on the screen, in logical points. None where the window system does not say it.
+    pub position: Option<[f32; 2]>,
+    /// Where the operator was.
+    pub last: LastView,
+}
+
+/// Where the operator was when the window was closed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LastView {
+    /// The page, by its name; empty for the first one.
+    pub page: String,
+    /// The selected run.
+    pub run: Option<RunId>,
     /// The order of living runs.
     pub order: NowOrder,
     /// How living runs are grouped.
     pub groups: NowGroups,
+    /// The filter of ended runs.
+    pub history_pipeline: Option<PipelineId>,
+    pub history_state: Option<RunState>,
+    pub history_text: String,
+    /// How many days back; none means all.
+    pub history_days: Option<u32>,
+    /// Whether the longest ended runs are first, instead of the newest.
+    pub longest_first: bool,
 }
 
 impl Default for WindowLook {
@@ -114,8 +138,8 @@ impl Default for WindowLook {
             width: 1280.0,
             height: 800.0,
             is_maximized: false,
-            order: NowOrder::default(),
-            groups: NowGroups::default(),
+            position: None,
+            last: LastView::default(),
         }
     }
 }
@@ -129,6 +153,9 @@ impl WindowLook {
         let text = read_small_text(&data_dir.join(FILE)).unwrap_or_default();
         let look: Self = toml::from_str(&text).unwrap_or_default();
         let is_size = |value: f32| (100.0..=20_000.0).contains(&value);
+        let is_place = |value: &f32| (-20_000.0..=20_000.0).contains(value);
+        let position = look.position.filter(|position| position.iter().all(is_place));
+        let look = Self { position, ..look };
         if is_size(look.width) && is_size(look.height) {
             look
         } else {
@@ -160,8 +187,18 @@ mod tests {
             width: 1000.0,
             height: 700.5,
             is_maximized: true,
-            order: NowOrder::Memory,
-            groups: NowGroups::Pipeline,
+            position: Some([-40.0, 12.0]),
+            last: LastView {
+                page: "history".to_owned(),
+                run: RunId::new("books-1").ok(),
+                order: NowOrder::Memory,
+                groups: NowGroups::Pipeline,
+                history_pipeline: PipelineId::new("books").ok(),
+                history_state: Some(RunState::ForceStopped),
+                history_text: "a \"quoted\" text".to_owned(),
+                history_days: Some(7),
+                longest_first: true,
+            },
         };
         look.save(dir.path()).unwrap();
         assert_eq!(WindowLook::load(dir.path()), look);

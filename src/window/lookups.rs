@@ -208,7 +208,7 @@ impl Lookups {
     /// Saves the form of a job, and returns the outcome.
     fn save_job(&self, form: SaveJob) -> AppUpdate {
         let job_id = form.job_id().clone();
-        let command = |command| self.controller.backend.command(command).map_err(|error| error.to_string());
+        let command = |command| self.controller.command(command).map_err(|error| error.to_string());
         let outcome = match form {
             SaveJob::Add(params) => command(AddJob { params: Box::new(params) }.into()),
             SaveJob::Set(params) => command(SetJob { params: Box::new(params) }.into()),

@@ -312,7 +312,7 @@ impl WindowPort {
 
     /// The look that was set; the default if none was.
     pub fn look(&self) -> WindowLook {
-        self.look.get().copied().unwrap_or_default()
+        self.look.get().cloned().unwrap_or_default()
     }
 
     /// `wake` is called after each update from now on, with its urgency. Only the first call counts.

@@ -17,28 +17,59 @@ use crate::window::{Action, RunEntry, StepsKnown};
 /// The most metrics after a step's message.
 const MAX_METRICS: usize = 3;
 
+/// How the card is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DetailLayout {
+    /// The log at the right of the steps.
+    Low,
+    /// The log below the steps, in a card that is narrow and high.
+    High,
+}
+
 /// The card, `height` high; nothing if no run is selected.
-pub(crate) fn detail_ui(ui: &mut Ui, view: View<'_>, height: f32, out: &mut Commands) {
+pub(crate) fn detail_ui(ui: &mut Ui, view: View<'_>, height: f32, layout: DetailLayout, out: &mut Commands) {
     let Some(entry) = view.store.selected() else { return };
     let title = entry.run.pipeline_id.as_str();
     Card::new(title).show(ui, |ui, rect| {
-        head_at(ui, rect, entry, out);
         let mut height = height - theme::CARD_HEAD;
+        match layout {
+            DetailLayout::Low => head_at(ui, rect, entry, out),
+            DetailLayout::High => {
+                close_at(ui, rect, out);
+                let (_, rect) = ui.allocate_space(vec2(ui.available_width(), SECOND_LINE));
+                facts_at(ui, rect.shrink2(vec2(theme::GAP, 0.0)), 0.0, entry);
+                height -= SECOND_LINE;
+            }
+        }
         if !entry.decisions.is_empty() {
             decisions_ui(ui, view, entry);
             height -= DECISIONS;
         }
         let (_, rect) = ui.allocate_space(vec2(ui.available_width(), height));
         let line = egui::Stroke::new(1.0, theme::tokens(ui).line);
-        let middle = rect.left() + (rect.width() * 0.46).round();
-        ui.painter().vline(middle, rect.y_range(), line);
-        let steps = Rect::from_min_max(rect.min, pos2(middle, rect.bottom()));
-        let log = Rect::from_min_max(pos2(middle + 1.0, rect.top()), rect.max);
+        let (steps, log) = match layout {
+            DetailLayout::Low => {
+                let middle = rect.left() + (rect.width() * 0.46).round();
+                ui.painter().vline(middle, rect.y_range(), line);
+                rect.split_left_right_at_x(middle)
+            }
+            DetailLayout::High => {
+                let needed = 28.0 + entry.steps().len().max(1) as f32 * STEP;
+                let middle = rect.top() + needed.min((rect.height() * 0.5).round());
+                ui.painter().hline(rect.x_range(), middle, line);
+                rect.split_top_bottom_at_y(middle)
+            }
+        };
+        let log = log.with_min_x(log.left() + 1.0);
         steps_ui(&mut ui.new_child(UiBuilder::new().max_rect(steps)), view, entry, out);
         log_tail_ui(&mut ui.new_child(UiBuilder::new().max_rect(log)), view, entry, out);
     });
 }
 
+/// The height of the second line of a narrow card.
+const SECOND_LINE: f32 = 24.0;
+/// The height of a step's row.
+const STEP: f32 = 40.0;
 /// The height of the line that says what recovery decided.
 const DECISIONS: f32 = 28.0;
 
@@ -84,27 +115,38 @@ pub(crate) fn decision_text(decision: &Decision) -> String {
     }
 }
 
-/// The run's id, its run type and environment, and the lever that closes the card.
-fn head_at(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
-    let tokens = theme::tokens(ui);
-    let run = &entry.run;
+/// The lever that closes the card; returns where it begins.
+fn close_at(ui: &mut Ui, rect: Rect, out: &mut Commands) -> f32 {
     let close = Command::Select(None);
     let place = Rect::from_center_size(pos2(rect.right() - 6.0, rect.center().y), vec2(26.0, 26.0));
     let lever = Lever::icon(Icon::Close, close.name());
     if lever.ui_at(ui, place).tip("Close details (Escape)").clicked() {
         out.push(close);
     }
+    place.left()
+}
+
+/// The head of a wide card: behind its title the facts, and the lever that closes it.
+fn head_at(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
+    let right = close_at(ui, rect, out) - 8.0;
+    let title = text_width(ui, entry.run.pipeline_id.as_str(), theme::strong());
+    facts_at(ui, rect.with_max_x(right), title + 12.0, entry);
+}
+
+/// The run's id from `left` on, its run type and environment at the right, and its warnings between them.
+fn facts_at(ui: &mut Ui, rect: Rect, left: f32, entry: &RunEntry) {
+    let tokens = theme::tokens(ui);
+    let run = &entry.run;
     let mut facts = format!("{} · {} · {}", run.trigger, run.run_type, run.environment);
     if run.attempt > 1 {
         facts = format!("attempt {} · {facts}", run.attempt);
     }
-    let at = pos2(place.left() - 8.0, rect.center().y);
     let style = (theme::small(), tokens.muted);
-    let facts = label_at(ui, at, Align2::RIGHT_CENTER, facts, style, rect.width() * 0.4);
-    let title = text_width(ui, run.pipeline_id.as_str(), theme::strong());
-    let left = rect.left() + title + 12.0;
+    let facts = label_at(ui, rect.right_center(), Align2::RIGHT_CENTER, facts, style, rect.width() * 0.4);
+    let left = rect.left() + left;
     let style = (theme::mono(), tokens.muted);
-    let width = facts.left() - left - 120.0;
+    let has_warnings = !entry.warnings.is_empty();
+    let width = facts.left() - left - if has_warnings { 120.0 } else { theme::GAP };
     let id =
         label_at(ui, pos2(left, rect.center().y), Align2::LEFT_CENTER, run.run_id.as_str(), style, width);
     if let Some(last) = entry.warnings.last() {
@@ -165,7 +207,7 @@ fn steps_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &mut Commands) {
     ScrollArea::vertical()
         .id_salt(("steps", entry.run.run_id.as_str()))
         .auto_shrink([false, false])
-        .show_rows(ui, 40.0, entry.steps().len(), |ui, range| {
+        .show_rows(ui, STEP, entry.steps().len(), |ui, range| {
             for step in &entry.steps()[range] {
                 step_row_ui(ui, view, entry, step, out);
             }
@@ -185,7 +227,7 @@ fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary
     let name = format!("{}, {}, {message}, {took}, {exit}, {memory}", step.step_id, step.state);
     let kind = RowKind { name: &name, is_selected: is_followed, corners: Corners::Square };
     let row_id = Id::unique(("step", entry.run.run_id.as_str(), step.step_id.as_str()));
-    let (rect, response) = row_ui(ui, row_id, 40.0, &kind);
+    let (rect, response) = row_ui(ui, row_id, STEP, &kind);
     if response.clicked() {
         out.push(Command::ChooseStep(Some(step.step_id.clone())));
     }

@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 
 use egui::{
-    Align, Align2, CornerRadius, CursorIcon, Layout, Rect, Role, Sense, Stroke, StrokeKind, ThemePreference,
-    Ui, UiBuilder, pos2, vec2,
+    Align, Align2, CornerRadius, CursorIcon, Layout, Pos2, Rect, Role, Sense, Stroke, StrokeKind,
+    ThemePreference, Ui, UiBuilder, pos2, vec2,
 };
 
 use super::super::command::{Command, Label, Page};
@@ -62,7 +62,11 @@ fn rail_entry_ui(ui: &mut Ui, label: &Label, is_open: bool) -> bool {
     }
     let pos = pos2(rect.center().x, rect.bottom() - 14.0);
     label_at(ui, pos, Align2::CENTER_CENTER, text, (theme::small(), ink), rect.width());
-    response.clicked()
+    let is_pulled = response.clicked();
+    if let Some(key) = label.shortcut.map(|key| ui.ctx().format_shortcut(&key)) {
+        response.tip(&format!("{text} ({key})"));
+    }
+    is_pulled
 }
 
 /// The page's name, the machine's figures, the search, and the menu that starts a pipeline.
@@ -90,7 +94,8 @@ pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     );
     menus::start_menu_ui(&mut levers, view, out);
 
-    let free = title.right() + 18.0..=levers.min_rect().left() - theme::GAP;
+    let begins = attached_ui(ui, view, pos2(title.right() + 18.0, rect.center().y));
+    let free = begins..=levers.min_rect().left() - theme::GAP;
     let free_left = chips_ui(ui, view, free.clone(), rect.center().y);
     let search = Command::OpenPalette;
     let key = search.label().shortcut.map(|key| levers.ctx().format_shortcut(&key)).unwrap_or_default();
@@ -107,6 +112,28 @@ pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     }
 }
 
+/// Says that the engine is in another process, if it is; returns where it ends.
+fn attached_ui(ui: &mut Ui, view: View<'_>, at: Pos2) -> f32 {
+    let Some(sentence) = view.store.attached() else { return at.x };
+    let tokens = theme::tokens(ui);
+    let place = label_at(
+        ui,
+        at + vec2(10.0, 0.0),
+        Align2::LEFT_CENTER,
+        "Attached",
+        (theme::medium(), tokens.accent),
+        120.0,
+    );
+    let rect = Rect::from_center_size(place.center(), vec2(place.width() + 20.0, 24.0));
+    let line = Stroke::new(1.0, tokens.accent);
+    ui.painter().rect_stroke(rect, CornerRadius::same(12), line, StrokeKind::Inside);
+    let response = ui.interact(rect, ui.scope_id().with("attached"), Sense::hover());
+    let text = format!("{sentence}; it goes on when this window closes");
+    response.says(Role::Label, &format!("Attached: {text}"));
+    response.tip(&text);
+    rect.right() + theme::GAP
+}
+
 /// The machine's present figures, as far as there is room; returns where they end.
 fn chips_ui(ui: &Ui, view: View<'_>, free: RangeInclusive<f32>, y: f32) -> f32 {
     let Some(sample) = view.store.machine().back() else { return *free.start() };
@@ -115,7 +142,13 @@ fn chips_ui(ui: &Ui, view: View<'_>, free: RangeInclusive<f32>, y: f32) -> f32 {
     let memory = sample.memory_used_bytes as f64 / sample.memory_total_bytes.max(1) as f64;
     let low_disk = sample.disk_free_bytes < 2 << 30;
     let chips = [
-        ("CPU", format::percent(sample.cpu_fraction), String::new(), "100 %", sample.cpu_fraction > 0.95),
+        (
+            "CPU",
+            format::percent(sample.cpu_fraction),
+            format::of_cores(sample.cores.len()),
+            "100 %",
+            sample.cpu_fraction > 0.95,
+        ),
         (
             "Memory",
             format!("{:.1}", sample.memory_used_bytes as f64 / (1u64 << 30) as f64),

@@ -7,7 +7,7 @@ use egui::{
 use super::super::command::Command;
 use super::super::history_filter::{HistoryState, HistoryTime};
 use super::super::widgets::{AccessibleName, Card, Icon, Lever, Tone, label_at, one_line, segments_at};
-use super::detail::detail_ui;
+use super::detail::{DetailLayout, detail_ui};
 use super::history_trend::{TREND, trend_ui};
 use super::recent::{EndedRow, RowTime, ended_row_ui};
 use super::{Commands, View};
@@ -42,7 +42,7 @@ pub(crate) fn history_ui(ui: &mut Ui, view: View<'_>, page: &mut HistoryState, o
         page.marked.clear();
     }
     if has_selected {
-        detail_ui(ui, view, detail, out);
+        detail_ui(ui, view, detail, DetailLayout::Low, out);
     }
 }
 

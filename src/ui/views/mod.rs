@@ -19,6 +19,7 @@ mod machine_plots;
 mod menus;
 mod now;
 mod now_list;
+mod now_traffic;
 mod palette;
 mod pipelines;
 mod plotted;

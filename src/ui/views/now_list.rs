@@ -224,8 +224,11 @@ fn head_at(
     let mut left = rect.left() + 110.0;
     if page.n_new() > 0 {
         let command = Command::ShowNewRows;
-        let lever = Lever::of(ui, &command).text(format!("{} new", page.n_new()));
-        let lever = lever.tone(Tone::Marked(theme::tokens(ui).accent));
+        let text = format!("{} new", page.n_new());
+        let lever = Lever::of(ui, &command)
+            .named(format!("Show {text}"))
+            .text(text)
+            .tone(Tone::Marked(theme::tokens(ui).accent));
         let width = lever.width(ui);
         let place = Rect::from_center_size(pos2(left + width / 2.0, rect.center().y), vec2(width, height));
         if lever.ui_at(ui, place).clicked() {

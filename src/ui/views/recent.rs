@@ -74,7 +74,7 @@ pub(crate) fn ended_row_ui(ui: &mut Ui, view: View<'_>, row: &EndedRow<'_>, out:
         numbers_at(ui, pos2(time.left(), lower), Align2::LEFT_CENTER, &took, (theme::small(), tokens.muted));
     }
     let levers = Rect::from_min_max(pos2(rect.right() - LEVERS, rect.top()), rect.max);
-    levers_ui(ui, levers, run, out);
+    levers_ui(ui, levers, run, is_selected, out);
     response
 }
 
@@ -102,7 +102,7 @@ fn why_text(ui: &Ui, run: &RunSummary) -> (String, egui::Color32) {
     (text, ink)
 }
 
-fn levers_ui(ui: &mut Ui, rect: Rect, run: &RunSummary, out: &mut Commands) {
+fn levers_ui(ui: &mut Ui, rect: Rect, run: &RunSummary, is_selected: bool, out: &mut Commands) {
     let (run_id, state) = (&run.run_id, run.state);
     let top = rect.center().y - theme::LEVER / 2.0;
     let place = |left: f32, width: f32| Rect::from_min_size(pos2(left, top), vec2(width, theme::LEVER));
@@ -118,5 +118,5 @@ fn levers_ui(ui: &mut Ui, rect: Rect, run: &RunSummary, out: &mut Commands) {
     }
     let more = place(rect.right() - theme::LEVER, theme::LEVER);
     let response = Lever::icon(Icon::More, format!("More for {run_id}")).ui_at(ui, more);
-    menus::run_menu_ui(&response, run, out);
+    menus::run_menu_ui(&response, run, is_selected, out);
 }

@@ -6,7 +6,8 @@ use egui::{Align2, Id, Rect, Response, Ui, pos2, vec2};
 use super::super::command::Command;
 use super::super::offers::{first_lever, second_lever};
 use super::super::widgets::{
-    Corners, Icon, Lever, RowKind, Tone, label_at, numbers_at, progress_bar, row_ui, sparkline, state_at,
+    AccessibleName, Corners, Icon, Lever, RowKind, Tone, label_at, numbers_at, progress_bar, row_ui,
+    sparkline, state_at,
 };
 use super::{Commands, View, menus};
 use crate::base::id::RunId;
@@ -100,8 +101,11 @@ pub(crate) fn run_row_ui(
     let percent = format::percent(run.progress);
     let elapsed = format::clock(entry.run.took(view.now));
     let second = time_text(entry, view);
-    let name =
-        format!("{state}, {}, {}, {place}, {percent}, {elapsed}, {second}", run.pipeline_id, run.run_id);
+    let cost = cost_text(entry, view).map_or_else(String::new, |cost| format!(", {cost}"));
+    let name = format!(
+        "{state}, {}, {}, {place}, {percent}, {elapsed}, {second}{cost}",
+        run.pipeline_id, run.run_id
+    );
     let kind = RowKind { name: &name, is_selected, corners };
     let row_id = Id::unique(("living run", run.run_id.as_str()));
     let (rect, response) = row_ui(ui, row_id, theme::ROW, &kind);
@@ -137,6 +141,11 @@ pub(crate) fn run_row_ui(
         numbers_at(ui, at, Align2::LEFT_CENTER, &second, (theme::small(), tokens.muted));
         if let (Some(cost), Some(peak_memory)) = (columns.cost, peak_memory) {
             cost_at(ui, cost, entry, peak_memory);
+            if let Some(text) = cost_text(entry, view).filter(|_| response.hovered())
+                && ui.rect_contains_pointer(cost)
+            {
+                response.tip(&text);
+            }
         }
     }
     let levers = columns(rect, peak_memory.is_some()).levers;
@@ -190,6 +199,19 @@ fn time_text(entry: &RunEntry, view: View<'_>) -> String {
 pub(crate) fn shown_usage(entry: &RunEntry) -> impl ExactSizeIterator<Item = &RunUsage> {
     let n_older = entry.usage().len().saturating_sub(60);
     entry.usage().range(n_older..)
+}
+
+/// Its usage in words, with what the share of CPU is of.
+fn cost_text(entry: &RunEntry, view: View<'_>) -> Option<String> {
+    let last = entry.usage().back()?;
+    let n_cores = view.store.machine().back().map_or(0, |sample| sample.cores.len());
+    let of = format::of_cores(n_cores);
+    let memory = format::bytes(last.memory_bytes);
+    Some(
+        format!("CPU {} {of}", format::percent(last.cpu_fraction)).trim_end().to_owned()
+            + ", memory "
+            + &memory,
+    )
 }
 
 /// Its usage of CPU and memory, each as a curve and a figure if there is room.
@@ -267,5 +289,5 @@ fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, is_selected: bool, out: 
         }
     }
     let response = Lever::icon(Icon::More, format!("More for {run_id}")).ui_at(ui, more);
-    menus::run_menu_ui(&response, &entry.run, out);
+    menus::run_menu_ui(&response, &entry.run, is_selected, out);
 }

@@ -136,5 +136,5 @@ pub(crate) fn waiting_row_ui(
     }
     let place = Rect::from_min_size(pos2(left, top), vec2(theme::LEVER, theme::LEVER));
     let response = Lever::icon(Icon::More, format!("More for {}", run.run_id)).ui_at(ui, place);
-    menus::run_menu_ui(&response, &entry.run, out);
+    menus::run_menu_ui(&response, &entry.run, is_selected, out);
 }
