@@ -292,7 +292,9 @@ impl Command {
             Self::ResumeAll => {
                 Label::new("Resume all").icon(Icon::Play).tooltip("Let every paused run go on")
             }
-            Self::AskStopAll => Label::new("Stop all…").icon(Icon::Stop),
+            Self::AskStopAll => Label::new("Stop all…")
+                .icon(Icon::Stop)
+                .tooltip("Ask every living run to stop, after a question"),
             Self::StopAll => Label::new("Stop all").icon(Icon::Stop),
             Self::OpenPalette => Label::new("Search or do anything").icon(Icon::Search).key(CTRL, Key::K),
             Self::CloseOverlay => Label::new("Cancel"),

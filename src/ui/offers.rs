@@ -109,7 +109,7 @@ pub(super) fn other_names(store: &AppStore, command: &Command) -> Option<String>
         return None;
     };
     let run = &store.run(run_id)?.run;
-    Some(format!("{} {} {}", run.pipeline_id, run.source, run.state))
+    Some(format!("{} {}", run.pipeline_id, run.source))
 }
 
 /// The levers that act on all runs, in the order of their places, and whether there are runs for them.

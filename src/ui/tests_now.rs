@@ -130,6 +130,22 @@ fn living_runs_are_sorted_and_grouped_and_the_keys_follow_the_rows() {
 }
 
 #[test]
+fn the_head_names_the_section_at_the_top_and_stays_where_it_is() {
+    let living = [run("alfabeta", RunState::Running), run("books", RunState::Running)];
+    let ended = (10..35).map(|n| run(&format!("old{n}"), RunState::Completed)).collect();
+    let mut scene = scene([snapshot(&living), AppUpdate::RecentRuns(ended)]);
+    let head = place(&scene, "Running 2");
+    assert!(!scene.shows("Recent 25"));
+    let window = scene.harness.state_mut().as_mut().unwrap();
+    let last = window.state.now.run_ids().last().cloned();
+    window.store.select_run(last);
+    scene.harness.run();
+    scene.harness.run();
+    assert_eq!(place(&scene, "Recent 25").min, head.min);
+    assert!(!scene.shows("Running 2") && !scene.shows("Pause alfabeta-1"));
+}
+
+#[test]
 fn past_runs_say_how_long_a_run_goes_on_where_its_progress_does_not() {
     let quiet = RunSummary { progress: 0.0, ..run("alfabeta", RunState::Running) };
     let mut scene = scene([snapshot(&[quiet, run("books", RunState::Running)])]);

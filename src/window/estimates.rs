@@ -44,7 +44,7 @@ pub enum Left {
 
 /// What is left of a run; none when nothing can be said. By its progress alone, or by that of the past runs alone, or by
 /// both: the further it is, the more its own progress counts.
-pub(crate) fn left_of(entry: &RunEntry, estimate: Option<&Estimate>, now: DateTime<Utc>) -> Option<Left> {
+pub fn left_of(entry: &RunEntry, estimate: Option<&Estimate>, now: DateTime<Utc>) -> Option<Left> {
     let run = &entry.run;
     let by_progress = entry.remaining_time(now);
     let usual = estimate.and_then(|estimate| estimate.usual);

@@ -20,8 +20,7 @@ mod start;
 mod store;
 mod urgency;
 
-pub(crate) use estimates::left_of;
-pub use estimates::{Estimate, Left};
+pub use estimates::{Estimate, Left, left_of};
 pub use history_page::{HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion};
 pub use integration::ExecutionIntegration;
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_MARKS};

@@ -169,17 +169,32 @@ struct Columns {
     state: Rect,
     step: Rect,
     took: f32,
-    exit: f32,
-    memory: f32,
+    /// None where the step's name needs the room.
+    exit: Option<f32>,
+    memory: Option<f32>,
+    /// Where the figures begin that have room.
+    figures: f32,
 }
 
+/// The width of a row from which on it has its exit, and its peak memory.
+const WITH_EXIT: f32 = 350.0;
+const WITH_MEMORY: f32 = 400.0;
+
 fn columns(rect: Rect) -> Columns {
-    let memory = rect.right() - 26.0;
-    let exit = memory - 68.0;
-    let took = exit - 54.0;
+    let mut right = rect.right() - 26.0;
+    let mut take = |width: f32, least: f32| {
+        let at = right;
+        (rect.width() >= least).then(|| {
+            right -= width;
+            at
+        })
+    };
+    let memory = take(68.0, WITH_MEMORY);
+    let exit = take(54.0, WITH_EXIT);
+    let took = right;
     let state = Rect::from_min_max(rect.min, pos2(rect.left() + 92.0, rect.bottom()));
     let step = Rect::from_min_max(pos2(state.right() + 8.0, rect.top()), pos2(took - 62.0, rect.bottom()));
-    Columns { state, step, took, exit, memory }
+    Columns { state, step, took, exit, memory, figures: exit.unwrap_or(took) - 60.0 }
 }
 
 fn steps_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &mut Commands) {
@@ -192,7 +207,8 @@ fn steps_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &mut Commands) {
     let y = head.center().y;
     label_at(ui, pos2(column.state.left(), y), Align2::LEFT_CENTER, "State", style.clone(), 90.0);
     label_at(ui, pos2(column.step.left(), y), Align2::LEFT_CENTER, "Step", style.clone(), 90.0);
-    for (right, text) in [(column.took, "Took"), (column.exit, "Exit"), (column.memory, "Peak")] {
+    let figures = [(Some(column.took), "Took"), (column.exit, "Exit"), (column.memory, "Peak")];
+    for (right, text) in figures.into_iter().filter_map(|(right, text)| Some((right?, text))) {
         label_at(ui, pos2(right, y), Align2::RIGHT_CENTER, text, style.clone(), 60.0);
     }
     if entry.steps().is_empty() {
@@ -259,7 +275,7 @@ fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary
     }
     let ink = if step.error.is_some() { tokens.failed } else { tokens.muted };
     let at = pos2(column.step.left(), lower);
-    let width = column.exit - column.step.left() - 60.0;
+    let width = column.figures - column.step.left();
     if step.state.is_live() {
         let bar = Rect::from_min_size(pos2(at.x, lower - 2.0), vec2(56.0, 4.0));
         progress_bar(ui, bar, step.progress, color);
@@ -274,8 +290,12 @@ fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary
     let figures = (theme::body(), tokens.text);
     numbers_at(ui, pos2(column.took, upper), Align2::RIGHT_CENTER, &took, figures.clone());
     let ink = if step.state == StepState::Failed { tokens.failed } else { tokens.muted };
-    numbers_at(ui, pos2(column.exit, upper), Align2::RIGHT_CENTER, &exit, (theme::body(), ink));
-    numbers_at(ui, pos2(column.memory, upper), Align2::RIGHT_CENTER, &memory, figures);
+    if let Some(right) = column.exit {
+        numbers_at(ui, pos2(right, upper), Align2::RIGHT_CENTER, &exit, (theme::body(), ink));
+    }
+    if let Some(right) = column.memory {
+        numbers_at(ui, pos2(right, upper), Align2::RIGHT_CENTER, &memory, figures);
+    }
     if entry.run.state.is_ended() && step.attempt > 0 {
         let retry = Action::Do(api::Command::retry(&entry.run.run_id, Some(step.step_id.clone())));
         let place = Rect::from_center_size(pos2(rect.right() - 4.0, rect.center().y), vec2(24.0, 24.0));

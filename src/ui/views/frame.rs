@@ -13,6 +13,9 @@ use super::run_page::run_header_ui;
 use super::{Commands, View, menus};
 use crate::ui::{format, theme};
 
+/// The room of the search where it shows only its key.
+const SEARCH: f32 = 104.0;
+
 /// The pages, and the theme at the foot.
 pub(crate) fn rail_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     ui.add_space(theme::GAP);
@@ -96,7 +99,8 @@ pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
 
     let begins = attached_ui(ui, view, pos2(title.right() + 18.0, rect.center().y));
     let free = begins..=levers.min_rect().left() - theme::GAP;
-    let free_left = chips_ui(ui, view, free.clone(), rect.center().y);
+    // The search always has its place.
+    let free_left = chips_ui(ui, view, *free.start()..=free.end() - SEARCH, rect.center().y);
     let search = Command::OpenPalette;
     let key = search.label().shortcut.map(|key| levers.ctx().format_shortcut(&key)).unwrap_or_default();
     let lever = Lever::of(&levers, &search).tone(Tone::Field);
@@ -105,7 +109,7 @@ pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let (lever, wide) = if width > wide {
         (lever.text(format!("{}   {key}", search.label().text)), wide)
     } else {
-        (lever.text(key), 100.0)
+        (lever.text(key), SEARCH - 4.0)
     };
     if width > wide && lever.ui(&mut levers).clicked() {
         out.push(search);

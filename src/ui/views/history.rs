@@ -172,7 +172,7 @@ fn nothing_ui(ui: &mut Ui, rect: Rect, view: View<'_>, page: &HistoryState, out:
     let text = match (view.store.history().is_whole(), is_filtered) {
         (false, false) => "Reading the runs…",
         (false, true) => "Searching…",
-        (true, false) => "Runs that have ended are listed here",
+        (true, false) => "Runs that have ended are listed here; Start… runs the first one",
         (true, true) => "No run matches the filter",
     };
     let at = rect.center() - vec2(0.0, 20.0);

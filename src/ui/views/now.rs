@@ -42,7 +42,7 @@ pub(crate) fn now_ui(ui: &mut Ui, view: View<'_>, page: &mut NowPage, out: &mut 
     }
     if is_wide {
         // Always there, so that no row changes its width under the pointer when it is selected.
-        let width = (window.width() * 0.32).clamp(440.0, 760.0).round();
+        let width = (window.width() * 0.27).clamp(400.0, 760.0).round();
         Panel::right("selected run")
             .frame(Frame::NONE.inner_margin(Margin { left: theme::GAP as i8, ..Margin::ZERO }))
             .exact_size(width)

@@ -27,12 +27,7 @@ pub(super) fn list_ui(ui: &mut Ui, view: View<'_>, page: &mut NowPage, max_heigh
     let n_rows = page.rows().len();
     let (tops, total) = tops(page.rows());
     let Some((section, count)) = section_at(page, &tops) else { return };
-    // Living runs are counted as they are, though their rows keep their places.
-    let count = match section {
-        Section::Running => view.store.living().filter(|entry| !is_waiting(entry)).count(),
-        Section::Waiting => view.store.living().filter(|entry| is_waiting(entry)).count(),
-        Section::Recent => count,
-    };
+    let count = count_of(view, section, count);
     let height = total.min(max_height - theme::CARD_HEAD - 2.0).max(theme::ROW);
     let offset = offset_to_selected(view, page, &tops, height);
     Card::new(section_text(section)).count(count).show(ui, |ui, head| {
@@ -93,6 +88,15 @@ fn section_at(page: &NowPage, tops: &[f32]) -> Option<(Section, usize)> {
     last.map(|(_, (section, count, _))| (section, count))
 }
 
+/// The number of its runs. Living ones are counted as they are, though their rows keep their places.
+fn count_of(view: View<'_>, section: Section, n_rows: usize) -> usize {
+    match section {
+        Section::Running => view.store.living().filter(|entry| !is_waiting(entry)).count(),
+        Section::Waiting => view.store.living().filter(|entry| is_waiting(entry)).count(),
+        Section::Recent => n_rows,
+    }
+}
+
 const fn section_text(section: Section) -> &'static str {
     match section {
         Section::Running => "Running",
@@ -135,7 +139,7 @@ fn row_ui<'a>(
 ) -> Option<&'a RunEntry> {
     let (section, run_id) = match row {
         NowRow::Section(section, count) => {
-            section_ui(ui, *section, *count, out);
+            section_ui(ui, *section, count_of(view, *section, *count), out);
             return None;
         }
         NowRow::Group(name, count) => {

@@ -39,7 +39,7 @@ fn columns(rect: Rect, wants_cost: bool) -> Columns {
     let state = take(112.0);
     let job = take(if rect.width() < 820.0 { 150.0 } else { 186.0 });
     let rest = rect.right() - LEVERS - job.right() - 3.0 * theme::GAP - 92.0;
-    let cost_width = if !wants_cost || rest < 330.0 {
+    let cost_width = if !wants_cost || rest < 300.0 {
         0.0
     } else if rest < 470.0 {
         130.0
