@@ -7,7 +7,6 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use egui::Rect;
 
-use super::views::is_waiting;
 use crate::base::id::{PipelineId, RunId};
 use crate::window::{AppStore, Left, NowGroups, NowOrder, RunEntry, left_of};
 
@@ -134,7 +133,7 @@ impl NowPage {
         let mut rows = std::mem::take(&mut self.rows);
         rows.clear();
         let (waiting, running): (Vec<&RunEntry>, Vec<&RunEntry>) =
-            store.living().partition(|entry| is_waiting(entry));
+            store.living().partition(|entry| entry.is_waiting());
         for (section, mut runs) in [(Section::Running, running), (Section::Waiting, waiting)] {
             if runs.is_empty() {
                 continue;

@@ -20,7 +20,7 @@ mod start;
 mod store;
 mod urgency;
 
-pub use estimates::{Estimate, Left, left_of};
+pub use estimates::{Estimate, Left};
 pub use history_page::{HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion};
 pub use integration::ExecutionIntegration;
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_MARKS};
@@ -35,5 +35,5 @@ pub use port::{
 };
 pub use run_facts::{CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds};
 pub use start::{Earlier, StartBasis, StartOf};
-pub use store::{AppStore, HistoryModel, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, StepsKnown};
+pub use store::{AppStore, HistoryModel, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, StepsKnown, left_of};
 pub use urgency::Urgency;

@@ -11,6 +11,7 @@
 
 mod apply;
 mod entry;
+mod estimates;
 mod facts;
 mod history;
 mod jobs;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::estimates::{Estimate, EstimatesModel};
+use super::estimates::Estimate;
 use super::history_page::HistoryList;
 use super::log_view::{LogHit, LogQuestion, LogView};
 use super::machine_history::HistorySpan;
@@ -38,6 +39,8 @@ use crate::resources::MachineSample;
 use crate::run::Decision;
 use crate::window::store::apply::{bounded_tail, push_notice};
 pub use entry::{RunEntry, StepsKnown};
+use estimates::EstimatesModel;
+pub use estimates::left_of;
 use facts::FactsModel;
 pub use history::HistoryModel;
 pub use jobs::JobsModel;

@@ -6,7 +6,6 @@ use egui::{Align2, Area, Color32, CornerRadius, Id, Order, Rect, Role, Sense, Ui
 use super::super::command::Command;
 use super::super::offers::{all_levers, order_levers};
 use super::super::widgets::{AccessibleName, Card, Icon, Lever, Tone, label_at, paragraph};
-use super::waiting::is_waiting;
 use super::{Commands, View};
 use crate::api;
 use crate::base::time::local_clock;
@@ -84,7 +83,7 @@ fn levers_at(ui: &mut Ui, view: View<'_>, rect: Rect, out: &mut Commands) -> f32
 
 /// How many runs there are, where nothing else is to be said.
 fn counts_at(ui: &mut Ui, view: View<'_>, rect: Rect) {
-    let n_waiting = view.store.living().filter(|entry| is_waiting(entry)).count();
+    let n_waiting = view.store.living().filter(|entry| entry.is_waiting()).count();
     let n_frozen = view.store.living().filter(|entry| entry.run.state == RunState::Paused).count();
     let n_running = view.store.living().len() - n_waiting - n_frozen;
     let counts = [(n_running, "running"), (n_frozen, "frozen"), (n_waiting, "waiting")];

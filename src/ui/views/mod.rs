@@ -53,7 +53,6 @@ pub(super) use dialogs::overlay_ui;
 pub(super) use frame::{header_ui, rail_ui};
 pub(super) use palette::PaletteState;
 pub(super) use toasts::toasts_ui;
-pub(super) use waiting::is_waiting;
 
 /// What a view paints from.
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@ use super::super::now_page::{NowPage, NowRow, Section};
 use super::super::widgets::{AccessibleName, Card, Corners, Lever, Tone, label_at};
 use super::recent::{EndedRow, RowTime, ended_row_ui};
 use super::running::{pull_row, run_row_ui, shown_usage};
-use super::waiting::{is_waiting, waiting_row_ui};
+use super::waiting::waiting_row_ui;
 use super::{Commands, View};
 use crate::base::id::RunId;
 use crate::run::RunState;
@@ -28,7 +28,7 @@ pub(super) fn list_ui(ui: &mut Ui, view: View<'_>, page: &mut NowPage, max_heigh
     let (tops, total) = tops(page.rows());
     let Some((section, count)) = section_at(page, &tops) else { return };
     let count = count_of(view, section, count);
-    let height = total.min(max_height - theme::CARD_HEAD - 2.0).max(theme::ROW);
+    let height = total.min((max_height - theme::CARD_HEAD - 2.0).floor()).max(theme::ROW);
     let offset = offset_to_selected(view, page, &tops, height);
     Card::new(section_text(section)).count(count).show(ui, |ui, head| {
         head_at(ui, view, page, (head, section), out);
@@ -91,8 +91,8 @@ fn section_at(page: &NowPage, tops: &[f32]) -> Option<(Section, usize)> {
 /// The number of its runs. Living ones are counted as they are, though their rows keep their places.
 fn count_of(view: View<'_>, section: Section, n_rows: usize) -> usize {
     match section {
-        Section::Running => view.store.living().filter(|entry| !is_waiting(entry)).count(),
-        Section::Waiting => view.store.living().filter(|entry| is_waiting(entry)).count(),
+        Section::Running => view.store.living().filter(|entry| !entry.is_waiting()).count(),
+        Section::Waiting => view.store.living().filter(|entry| entry.is_waiting()).count(),
         Section::Recent => n_rows,
     }
 }
@@ -149,7 +149,7 @@ fn row_ui<'a>(
         NowRow::Run(section, run_id) => (*section, run_id),
     };
     let entry = view.store.run(run_id)?;
-    if is_waiting(entry) {
+    if entry.is_waiting() {
         waiting_row_ui(ui, view, entry, corners, out);
     } else if section == Section::Recent && entry.run.state.is_ended() {
         let selected = view.store.selected();

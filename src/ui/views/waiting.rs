@@ -24,20 +24,6 @@ const SKIP: f32 = 76.0;
 /// The smallest width in which a run's name is readable.
 const MIN_LINK: f32 = 48.0;
 
-/// Whether the run makes no progress because it, or one of its steps, waits to be admitted.
-pub(crate) fn is_waiting(entry: &RunEntry) -> bool {
-    entry.run.state == RunState::Queued || held_step(entry).is_some()
-}
-
-/// A step that waits to be admitted, in a run of which no step runs.
-fn held_step(entry: &RunEntry) -> Option<&StepId> {
-    let steps = entry.steps();
-    if entry.run.state != RunState::Running || steps.iter().any(|step| step.state.is_live()) {
-        return None;
-    }
-    steps.iter().find(|step| step.waits_for.is_some()).map(|step| &step.step_id)
-}
-
 /// What a run, or one of its steps, waits for, by the last update.
 fn wait_of<'a>(view: View<'a>, entry: &'a RunEntry, step_id: Option<&StepId>) -> Option<&'a Wait> {
     let recorded = || match step_id {
@@ -92,7 +78,7 @@ pub(crate) fn waiting_row_ui(
     out: &mut Commands,
 ) {
     let run = &entry.run;
-    let wait = wait_of(view, entry, held_step(entry));
+    let wait = wait_of(view, entry, entry.held_step());
     let sentence = match wait {
         Some(wait) => wait.sentence(view.now),
         None => run.error.as_deref().unwrap_or("Waiting for its turn").to_owned(),
