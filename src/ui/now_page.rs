@@ -50,6 +50,8 @@ pub(super) struct NowPage {
     pub(super) place: Rect,
     /// How far they are scrolled.
     pub(super) offset: f32,
+    /// How high the visible part was.
+    pub(super) height: f32,
     /// The selected run whose row was made visible.
     pub(super) revealed: Option<RunId>,
     /// The pipelines of the runs whose rows were painted.
@@ -68,6 +70,7 @@ impl Default for NowPage {
             is_settled: false,
             place: Rect::NOTHING,
             offset: 0.0,
+            height: 0.0,
             revealed: None,
             seen: Vec::new(),
         }

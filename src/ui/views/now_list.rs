@@ -29,7 +29,7 @@ pub(super) fn list_ui(ui: &mut Ui, view: View<'_>, page: &mut NowPage, max_heigh
     let Some((section, count)) = section_at(page, &tops) else { return };
     let count = count_of(view, section, count);
     let height = total.min((max_height - theme::CARD_HEAD - 2.0).floor()).max(theme::ROW);
-    let offset = offset_to_selected(view, page, &tops, height);
+    let offset = offset_to_selected(ui, view, page, &tops, height);
     Card::new(section_text(section)).count(count).show(ui, |ui, head| {
         head_at(ui, view, page, (head, section), out);
         let area = ScrollArea::vertical()
@@ -106,9 +106,16 @@ const fn section_text(section: Section) -> &'static str {
 }
 
 /// The offset to scroll to when another run was selected and its row is not visible.
-fn offset_to_selected(view: View<'_>, page: &mut NowPage, tops: &[f32], height: f32) -> Option<f32> {
+fn offset_to_selected(ui: &Ui, view: View<'_>, page: &mut NowPage, tops: &[f32], height: f32) -> Option<f32> {
     let selected: Option<&RunId> = view.store.selected().map(|entry| &entry.run.run_id);
     if selected == page.revealed.as_ref() {
+        return None;
+    }
+    if (page.height - height).abs() > 0.5 {
+        // The card of the selected run has just taken its room. The scroll area springs back from an offset that the
+        // height of the frame before does not allow.
+        page.height = height;
+        ui.ctx().request_repaint();
         return None;
     }
     page.revealed = selected.cloned();
