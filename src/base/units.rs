@@ -194,6 +194,15 @@ pub fn signal_name(number: i32) -> Option<&'static str> {
     SIGNALS.iter().find(|(_, known)| *known == number).map(|(name, _)| *name)
 }
 
+/// What a share of CPU time is of: of all cores together, in every face.
+pub fn of_cores(n_cores: usize) -> String {
+    match n_cores {
+        0 => String::new(),
+        1 => "of 1 core".to_owned(),
+        n => format!("of {n} cores"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

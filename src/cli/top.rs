@@ -9,6 +9,7 @@ use super::{Place, Print};
 use crate::admission::Orders;
 use crate::api::exit_code::{DONE, NO_ENGINE};
 use crate::api::{GetUsage, Usage, UsageOfRun};
+use crate::base::units::of_cores;
 use crate::control::{Connection, ControlError};
 use crate::engine;
 
@@ -74,9 +75,9 @@ fn show(usage: &Usage, is_interactive: bool, page: &mut Page) -> Result<(), Fail
         short += &format!(" · {}", usage.orders.sentence(now));
     }
     page.line(format_args!(
-        "{at} · CPU {} of {} · memory {} of {} · disk {} free{short}",
+        "{at} · CPU {} {} · memory {} of {} · disk {} free{short}",
         percent(usage.cpu_fraction),
-        usage.n_cpus,
+        of_cores(usage.n_cpus),
         size(usage.memory_used_bytes),
         size(usage.memory_total_bytes),
         size(usage.disk_free_bytes),
@@ -112,7 +113,8 @@ fn show(usage: &Usage, is_interactive: bool, page: &mut Page) -> Result<(), Fail
             ]);
         }
     }
-    page.table(&["RUN", "STATE", "PROGRESS", "CPU", "MEMORY", "READS", "WRITES", "PROCESSES", ""], &rows)
+    let cpu = format!("CPU {}", of_cores(usage.n_cpus).to_uppercase());
+    page.table(&["RUN", "STATE", "PROGRESS", &cpu, "MEMORY", "READS", "WRITES", "PROCESSES", ""], &rows)
 }
 
 /// Why a run does not go on, if it does not.

@@ -6,8 +6,8 @@ use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
 use super::icon::Icon;
 use super::labels::{label_of, log_label, subject_of};
 use super::log_page::LogCommand;
-use crate::base::id::{AttemptKey, JobId, RunId, StepId};
-use crate::window::{Action, AwayMark, Folder, Formats, HistorySpan, QuitChoice};
+use crate::base::id::{AttemptKey, JobId, PipelineId, RunId, StepId};
+use crate::window::{Action, AwayMark, Folder, Formats, HistorySpan, NowGroups, NowOrder, QuitChoice};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,6 +92,18 @@ pub(super) enum Command {
     SaveSettings,
     /// Undo the changes in the form of the settings.
     RevertSettings,
+    /// Choose the order of living runs.
+    OrderNow(NowOrder),
+    /// Choose how living runs are grouped.
+    GroupNow(NowGroups),
+    /// Put the rows of living runs in order, with the new ones, though the pointer is over them.
+    ShowNewRows,
+    /// List the ended runs of a pipeline.
+    ShowHistoryOf(PipelineId),
+    /// List the ended runs with this text in a name.
+    SearchHistory(String),
+    /// Undo what a message says was done, by its index.
+    Undo(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -300,7 +312,9 @@ impl Command {
             Self::ResumeAll => {
                 Label::new("Resume all").icon(Icon::Play).tooltip("Let every paused run go on")
             }
-            Self::AskStopAll => Label::new("Stop all…").icon(Icon::Stop),
+            Self::AskStopAll => Label::new("Stop all…")
+                .icon(Icon::Stop)
+                .tooltip("Ask every living run to stop, after a question"),
             Self::StopAll => Label::new("Stop all").icon(Icon::Stop),
             Self::OpenPalette => Label::new("Search or do anything").icon(Icon::Search).key(CTRL, Key::K),
             Self::OpenOutline => Label::new("Outline of the page")
@@ -318,6 +332,14 @@ impl Command {
             Self::SetTheme(ThemePreference::System) => Label::new("Theme of the system").icon(Icon::HalfMoon),
             Self::SetTheme(ThemePreference::Dark) => Label::new("Dark theme").icon(Icon::HalfMoon),
             Self::SetTheme(ThemePreference::Light) => Label::new("Light theme").icon(Icon::HalfMoon),
+            Self::OrderNow(_) => Label::new("Order living runs:").tooltip("The order of living runs"),
+            Self::GroupNow(_) => Label::new("Group living runs:").tooltip("How living runs are grouped"),
+            Self::ShowHistoryOf(_) => Label::new("Show the history of").icon(Icon::List),
+            Self::SearchHistory(_) => Label::new("Search the history for").icon(Icon::Search),
+            Self::Undo(_) => Label::new("Undo").icon(Icon::Again),
+            Self::ShowNewRows => Label::new("Show new rows")
+                .icon(Icon::Plus)
+                .tooltip("Put the rows in order, with those that are new"),
         }
     }
 
@@ -339,6 +361,8 @@ impl Command {
                 Action::LoadStart(of) => Some(of.pipeline_id.clone()),
                 Action::LoadJobs { .. }
                 | Action::LoadHistory(_)
+                | Action::LoadEstimates(_)
+                | Action::LoadJobNames
                 | Action::CountEnded
                 | Action::Start(_)
                 | Action::LoadAway(_)
@@ -365,6 +389,10 @@ impl Command {
             Self::SaveSettings | Self::RevertSettings => Some("settings".to_owned()),
             Self::SetScale(percent) => Some(format!("{percent} %")),
             Self::SetFormats(_) => None,
+            Self::ShowHistoryOf(pipeline_id) => Some(pipeline_id.to_string()),
+            Self::SearchHistory(text) => Some(text.clone()),
+            Self::OrderNow(order) => Some(order.text().to_lowercase()),
+            Self::GroupNow(groups) => Some(groups.text().to_lowercase()),
             Self::NewJob
             | Self::ShowJobs(_)
             | Self::SaveJob
@@ -389,6 +417,8 @@ impl Command {
             | Self::AskQuit
             | Self::MarkAway(_)
             | Self::DismissFailure(_)
+            | Self::ShowNewRows
+            | Self::Undo(_)
             | Self::SetTheme(_) => None,
         }
     }
@@ -408,7 +438,8 @@ const fn action_label(action: &Action) -> Label {
         Action::SelectRun(_) => Label::new("Show"),
         Action::SelectStep(_) => Label::new("Follow its log"),
         Action::LoadRun(_) | Action::LoadFacts(_) => Label::new("Load"),
-        Action::LoadJobs { .. } | Action::LoadJob(_) => Label::new("Look up jobs"),
+        Action::LoadJobs { .. } | Action::LoadJob(_) | Action::LoadJobNames => Label::new("Look up jobs"),
+        Action::LoadEstimates(_) => Label::new("Look up how long runs take"),
         Action::LoadHistory(_) => Label::new("Look up the machine's history"),
         Action::CountEnded => Label::new("Count the runs that have ended"),
         Action::LoadRuns(_) => Label::new("Look up the runs that have ended"),

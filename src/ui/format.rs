@@ -6,8 +6,8 @@ use chrono::{DateTime, Local, TimeDelta, Utc};
 use parking_lot::RwLock;
 use pure_rust_locales::{Locale, locale_match};
 
-pub(super) use crate::base::units::about;
 use crate::base::units::size_in_words;
+pub(super) use crate::base::units::{about, of_cores};
 
 /// How numbers and times are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -31,14 +31,23 @@ impl HistoryTime {
         }
     }
 
+    /// How many days it is; none means all.
+    pub(super) const fn days(self) -> Option<u32> {
+        match self {
+            Self::Any => None,
+            Self::Day => Some(1),
+            Self::Week => Some(7),
+            Self::Month => Some(30),
+        }
+    }
+
+    /// The one of that many days; all if there is none.
+    pub(super) fn of_days(days: Option<u32>) -> Self {
+        Self::ALL.into_iter().find(|time| time.days() == days).unwrap_or_default()
+    }
+
     fn since(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let days = match self {
-            Self::Any => return None,
-            Self::Day => 1,
-            Self::Week => 7,
-            Self::Month => 30,
-        };
-        Some(now - TimeDelta::days(days))
+        Some(now - TimeDelta::days(i64::from(self.days()?)))
     }
 }
 

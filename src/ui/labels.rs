@@ -6,8 +6,8 @@ use super::command::Label;
 use super::icon::Icon;
 use super::log_page::LogCommand;
 use crate::api::{
-    AddJob, Admit, Command, DisableJob, EnableJob, Pause, RemoveJob, Resume, Retry, RunJobNow, SetJob,
-    SetLimit, StartRun, Stop,
+    AddJob, Admit, Command, DisableJob, Drain, EnableJob, EndDrain, EndQuiet, Pause, RemoveJob, Resume,
+    Retry, RunJobNow, SetJob, SetLimit, StartRun, Stop,
 };
 use crate::settings::LimitParams;
 
@@ -87,6 +87,69 @@ pub(super) const fn log_label(command: &LogCommand) -> Label {
         }
         LogCommand::Wrap => Label::new("Wrap").tooltip("Wrap long lines").key(CTRL, Key::W),
         LogCommand::Copy => Label::new("Copy lines").tooltip("Copy the selected lines (click, Shift+click)"),
+    }
+}
+
+/// What was done, as a message says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Deed {
+    /// In the past tense.
+    pub(super) verb: &'static str,
+    /// What it is done to, for a count of several.
+    pub(super) noun: &'static str,
+}
+
+/// What carrying out a command has done.
+pub(super) const fn deed_of(command: &Command) -> Deed {
+    let (verb, noun) = match command {
+        Command::StartRun(StartRun { like: None, .. }) => ("Started", "run"),
+        Command::StartRun(StartRun { like: Some(_), .. }) => ("Started again:", "run"),
+        Command::Pause(_) => ("Paused", "run"),
+        Command::Resume(_) => ("Resumed", "run"),
+        Command::Stop(Stop { force: false, .. }) => ("Asked to stop:", "run"),
+        Command::Stop(Stop { force: true, .. }) => ("Force stopped", "run"),
+        Command::Retry(_) => ("Runs again:", "run"),
+        Command::Admit(_) => ("Admitted", "run"),
+        Command::Quiet(_) => ("It is quiet now", ""),
+        Command::EndQuiet(_) => ("The quiet has ended", ""),
+        Command::Drain(_) => ("Nothing new starts now", ""),
+        Command::EndDrain(_) => ("Runs start again", ""),
+        Command::AddJob(_) => ("Added", "job"),
+        Command::SetJob(_) => ("Changed", "job"),
+        Command::RemoveJob(_) => ("Removed", "job"),
+        Command::EnableJob(_) => ("Enabled", "job"),
+        Command::DisableJob(_) => ("Disabled", "job"),
+        Command::RunJobNow(_) => ("Runs now:", "job"),
+        Command::SetLimit(SetLimit { params: LimitParams { off: false, .. } }) => ("Set the limit", "limit"),
+        Command::SetLimit(SetLimit { params: LimitParams { off: true, .. } }) => {
+            ("Removed the limit", "limit")
+        }
+    };
+    Deed { verb, noun }
+}
+
+/// What undoes a command exactly; none if nothing does.
+pub(super) fn undo_of(command: &Command) -> Option<Command> {
+    match command {
+        Command::Pause(Pause { run_id }) => Some(Command::resume(run_id)),
+        Command::Quiet(_) => Some(EndQuiet {}.into()),
+        Command::Drain(_) => Some(EndDrain {}.into()),
+        Command::EndDrain(_) => Some(Drain {}.into()),
+        Command::EnableJob(EnableJob { job_id }) => Some(DisableJob { job_id: job_id.clone() }.into()),
+        Command::DisableJob(DisableJob { job_id }) => Some(EnableJob { job_id: job_id.clone() }.into()),
+        // The run may have been resumed from any state, the quiet may have had an end, and what has ended, started or
+        // was removed can't be taken back.
+        Command::Resume(_)
+        | Command::EndQuiet(_)
+        | Command::StartRun(_)
+        | Command::Stop(_)
+        | Command::Retry(_)
+        | Command::Admit(_)
+        | Command::AddJob(_)
+        | Command::SetJob(_)
+        | Command::RemoveJob(_)
+        | Command::RunJobNow(_)
+        | Command::SetLimit(_) => None,
     }
 }
 

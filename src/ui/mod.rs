@@ -15,9 +15,12 @@
 //! | `spoken`, `announce`, `outline` | for screen readers: plots in words, what is announced, the page as a tree |
 //! | `graph_layout` | where the nodes of a graph of steps lie |
 //! | `log_page` | the open log: what of it is visible, and what can be done there |
+//! | `now_page` | the rows of the first page: order, groups, and which keep their place |
 //! | `offers` | which of it can be done now |
 //! | `state` | which page, which dialog |
+//! | `toasts` | what was done, for a moment, and how it is undone |
 //! | `icon` | icons drawn by code |
+//! | `app_icon` | the program's own, for window lists |
 //! | `views/` | functions of the read model that paint and push commands |
 //! | `widgets/` | levers, rows, cards, figures that keep their width |
 //! | `shown` | whether an X11 window is on the screen |
@@ -27,6 +30,7 @@
 //! is not visible paints nothing.
 
 mod announce;
+mod app_icon;
 mod beat;
 mod command;
 mod format;
@@ -37,6 +41,7 @@ mod job_form;
 mod labels;
 mod limit_form;
 mod log_page;
+mod now_page;
 mod offers;
 mod outline;
 mod settings_form;
@@ -61,6 +66,8 @@ mod tests_log;
 #[cfg(test)]
 mod tests_machine;
 #[cfg(test)]
+mod tests_now;
+#[cfg(test)]
 mod tests_pages;
 #[cfg(test)]
 mod tests_run;
@@ -73,6 +80,7 @@ mod tests_start;
 #[cfg(test)]
 mod tests_waiting;
 mod theme;
+mod toasts;
 mod views;
 mod widgets;
 mod window;
@@ -109,7 +117,12 @@ pub fn run(port: WindowPort) -> anyhow::Result<()> {
         .with_app_id("leverframe")
         .with_inner_size([look.width, look.height])
         .with_maximized(look.is_maximized)
+        .with_icon(app_icon::app_icon())
         .with_min_inner_size(WindowLook::MIN_SIZE);
+    let viewport = match look.position {
+        Some(position) => viewport.with_position(position),
+        None => viewport,
+    };
     let options = eframe::NativeOptions { viewport, ..eframe::NativeOptions::default() };
     let was_shown = Cell::new(false);
     let window = |cc: &eframe::CreationContext<'_>| {

@@ -5,9 +5,12 @@ use egui::ThemePreference;
 use super::command::{Command, Neighbour, Page, RunTab};
 use super::log_page::LogCommand;
 use crate::api;
-use crate::base::id::JobId;
+use crate::base::id::{JobId, PipelineId};
 use crate::run::{RunState, RunSummary, StopKind};
-use crate::window::{Action, AppStore, AwayItem, AwayKind, AwayWhat, Folder, Formats, HistorySpan, RunEntry};
+use crate::window::{
+    Action, AppStore, AwayItem, AwayKind, AwayWhat, Folder, Formats, HistorySpan, NowGroups, NowOrder,
+    RunEntry,
+};
 
 /// The scales that are offered, in percent.
 pub(super) const SCALES: [u16; 5] = [90, 100, 125, 150, 200];
@@ -81,11 +84,10 @@ pub(super) fn start_lever(entry: &api::PipelineView) -> Command {
 pub(super) fn offered(store: &AppStore) -> Vec<Command> {
     let mut offered = Vec::new();
     let selected = store.selected().map(|entry| &entry.run);
-    for run in selected.into_iter().chain(store.living().map(|entry| &entry.run)) {
-        let is_shown = offered.contains(&Command::Select(Some(run.run_id.clone())));
-        if is_shown {
-            continue;
-        }
+    let is_other = |run: &&RunSummary| selected.is_none_or(|it| it.run_id != run.run_id);
+    let living: Vec<&RunSummary> =
+        selected.into_iter().chain(store.living().map(|entry| &entry.run).filter(is_other)).collect();
+    for run in &living {
         offered.push(Command::Send(first_lever(run)));
         if run.state != RunState::Stopping && run.state != RunState::Completed {
             offered.push(Command::Send(second_lever(run)));
@@ -93,48 +95,67 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
         offered.push(Command::Select(Some(run.run_id.clone())));
     }
     offered.extend(selected.map(|run| Command::AskStartLike(run.run_id.clone())));
-    let runs = store
-        .living()
-        .map(|entry| &entry.run)
-        .filter(|run| selected.is_none_or(|it| it.run_id != run.run_id));
-    offered.extend(selected.into_iter().chain(runs).map(|run| Command::OpenRun(run.run_id.clone())));
+    offered.extend(living.iter().map(|run| Command::OpenRun(run.run_id.clone())));
     offered.extend(log_commands(store));
-    let startable = store.pipelines().unwrap_or_default().iter().filter(|entry| entry.error.is_none());
-    for entry in startable {
+    let pipelines = store.pipelines().unwrap_or_default();
+    for entry in pipelines.iter().filter(|entry| entry.error.is_none()) {
         let now = start_lever(entry);
         let is_asked = matches!(now, Command::AskStart(_));
         offered.push(now);
         offered.extend((!is_asked).then(|| Command::AskStart(entry.id.clone())));
+    }
+    for (job_id, is_enabled) in store.job_names() {
+        offered.push(Command::SelectJob(Some(job_id.clone())));
+        let job_id = || job_id.clone();
+        let switch = if *is_enabled {
+            api::DisableJob { job_id: job_id() }.into()
+        } else {
+            api::EnableJob { job_id: job_id() }.into()
+        };
+        let now = api::RunJobNow { job_id: job_id() }.into();
+        offered.extend([now, switch].map(|command| Command::Send(Action::Do(command))));
     }
     offered.extend(Page::ALL.map(Command::Show));
     offered.extend(Page::MORE.map(Command::Show));
     offered.extend(HistorySpan::ALL.map(Command::ShowSpan));
     offered.push(Command::NewJob);
     offered.push(Command::OpenOutline);
-    offered.extend(all_levers(store));
+    let levers = all_levers(store).into_iter();
+    offered.extend(levers.filter_map(|(lever, is_active)| is_active.then_some(lever)));
     offered.extend(order_levers(store));
     offered.extend(
         [ThemePreference::System, ThemePreference::Dark, ThemePreference::Light].map(Command::SetTheme),
     );
     offered.extend(SCALES.map(Command::SetScale));
     offered.extend([Formats::System, Formats::Neutral].map(Command::SetFormats));
+    offered.extend(NowOrder::ALL.map(Command::OrderNow));
+    offered.extend(NowGroups::ALL.map(Command::GroupNow));
     offered.push(Command::AskQuit);
+    let of_pipelines = pipelines.iter().filter_map(|entry| PipelineId::new(&entry.id).ok());
+    offered.extend(of_pipelines.map(Command::ShowHistoryOf));
+    let ended = store.recent().map(|entry| &entry.run).filter(is_other);
+    offered.extend(ended.map(|run| Command::OpenRun(run.run_id.clone())));
     offered
 }
 
-/// The levers that act on all runs, if there are any runs for them.
-pub(super) fn all_levers(store: &AppStore) -> Vec<Command> {
-    let mut levers = Vec::new();
+/// Further names by which a command is found: those of the run that it acts on.
+pub(super) fn other_names(store: &AppStore, command: &Command) -> Option<String> {
+    let (Command::OpenRun(run_id) | Command::Select(Some(run_id)) | Command::AskStartLike(run_id)) = command
+    else {
+        return None;
+    };
+    let run = &store.run(run_id)?.run;
+    Some(format!("{} {}", run.pipeline_id, run.source))
+}
+
+/// The levers that act on all runs, in the order of their places, and whether there are runs for them.
+pub(super) fn all_levers(store: &AppStore) -> [(Command, bool); 3] {
     let has = |state| store.living().any(|entry| entry.run.state == state);
-    if has(RunState::Running) {
-        levers.push(Command::PauseAll);
-    } else if has(RunState::Paused) {
-        levers.push(Command::ResumeAll);
-    }
-    if store.living().len() > 0 {
-        levers.push(Command::AskStopAll);
-    }
-    levers
+    [
+        (Command::PauseAll, has(RunState::Running)),
+        (Command::ResumeAll, has(RunState::Paused)),
+        (Command::AskStopAll, store.living().len() > 0),
+    ]
 }
 
 /// The orders that concern all runs.

@@ -10,11 +10,13 @@ use super::history_filter::HistoryState;
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
 use super::log_page::LogPage;
+use super::now_page::NowPage;
 use super::outline::OutlineState;
 use super::settings_form::SettingsPage;
 use super::start_form::StartForm;
+use super::toasts::Toasts;
 use super::views::PaletteState;
-use crate::base::id::JobId;
+use crate::base::id::{JobId, RunId};
 use crate::window::{Formats, QuitChoice, WindowLook};
 
 /// The overlay over the page.
@@ -32,6 +34,8 @@ pub(super) enum Overlay {
     Leaving(QuitChoice),
     /// The question whether to stop every run.
     StopAll,
+    /// The question whether to force the end of a run.
+    ForceStop(RunId),
     /// The question whether to remove a job.
     RemoveJob(JobId),
     /// The form that starts a run.
@@ -67,9 +71,15 @@ pub(super) struct WindowState {
     pub(super) of_system: Manner,
     /// What a screen reader announces.
     pub(super) announcer: Announcer,
+    /// The page of living runs, likewise.
+    pub(super) now: NowPage,
+    /// What was done.
+    pub(super) toasts: Toasts,
     pub(super) may_close: bool,
     /// The look that was saved last.
     pub(super) look: WindowLook,
+    /// The title says that the engine is in another process.
+    pub(super) is_named_attached: bool,
     /// The theme that the title bar got last.
     pub(super) title_bar: Option<SystemTheme>,
 }

@@ -140,6 +140,10 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                     assert!(looks || sent.contains(&Action::LoadHistory(span)), "{context}");
                 }
                 Command::NewJob => assert_eq!(page_now, Page::Schedule, "{context}"),
+                Command::ShowHistoryOf(_) | Command::SearchHistory(_) => {
+                    assert_eq!(page_now, Page::History, "{context}");
+                }
+                Command::OrderNow(_) | Command::GroupNow(_) => assert_eq!(page_now, Page::Now, "{context}"),
                 Command::PauseAll => {
                     assert!(sent.contains(&Action::Do(api::Command::pause(&id("alfabeta-1")))), "{context}");
                 }
@@ -181,7 +185,9 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 | Command::MarkAway(_)
                 | Command::SaveSettings
                 | Command::RevertSettings
-                | Command::DismissFailure(_) => panic!("{context}: it is not to be offered here"),
+                | Command::DismissFailure(_)
+                | Command::ShowNewRows
+                | Command::Undo(_) => panic!("{context}: it is not to be offered here"),
             }
         }
     }

@@ -27,7 +27,7 @@ pub(super) fn opened(values: &[(SettingKey, &str)]) -> Scene {
 
 fn kept(sent: &[Action]) -> crate::window::WindowLook {
     match sent {
-        [Action::KeepLook(look)] => *look,
+        [Action::KeepLook(look)] => look.clone(),
         _ => panic!("{sent:?}"),
     }
 }

@@ -12,12 +12,15 @@ use super::command::{Command, Page, RunTab};
 use super::format::Manner;
 use super::history_filter::HistoryState;
 use super::job_form::{JobForm, SchedulePage};
+use super::labels::subject_of;
 use super::limit_form::MachinePage;
 use super::log_page::LogPage;
+use super::now_page::NowPage;
 use super::outline::OutlineState;
 use super::settings_form::SettingsPage;
 use super::shown::ShownWatch;
 use super::state::{Overlay, WindowState};
+use super::toasts::Toasts;
 use super::views::{Commands, PaletteState, View};
 use super::window_look::theme_of;
 use super::{beat, offers, theme, views};
@@ -48,7 +51,8 @@ impl LeverframeWindow {
         window
     }
 
-    pub(super) fn with_context(ctx: &Context, port: WindowPort) -> Self {
+    /// The same without a window system, for a test or a benchmark.
+    pub fn with_context(ctx: &Context, port: WindowPort) -> Self {
         theme::install(ctx);
         let waker = ctx.clone();
         port.wake_by(move |urgency| match urgency {
@@ -76,13 +80,18 @@ impl LeverframeWindow {
             formats: look.formats,
             of_system: Manner::NEUTRAL,
             announcer: Announcer::default(),
+            now: NowPage::default(),
+            toasts: Toasts::default(),
             may_close: false,
-            look,
+            look: look.clone(),
+            is_named_attached: false,
             title_bar: None,
         };
         // Updates that were sent before the window could be woken wait in the channel.
         ctx.request_repaint();
-        Self { port, store: AppStore::default(), state, _shown: None }
+        let mut window = Self { port, store: AppStore::default(), state, _shown: None };
+        window.go_back_to(&look.last, Utc::now());
+        window
     }
 
     /// The read model, for tests.
@@ -92,7 +101,7 @@ impl LeverframeWindow {
     }
 
     /// Applies updates and answers the window system; paints nothing.
-    pub(super) fn process_updates(&mut self, ctx: &Context) {
+    pub fn process_updates(&mut self, ctx: &Context) {
         let begun = Instant::now();
         while let Some(update) = self.port.try_recv() {
             self.store.apply(update);
@@ -129,20 +138,26 @@ impl LeverframeWindow {
     }
 
     /// Paints a frame at the instant `at`, and runs the commands from it.
-    pub(super) fn paint(&mut self, ui: &mut Ui, at: DateTime<Utc>) {
+    pub fn paint(&mut self, ui: &mut Ui, at: DateTime<Utc>) {
         let beat = Beat::of(at);
         let now = beat.now();
         let mut out = Commands::new();
+        self.state.toasts.expire(now);
+        for done in self.store.take_done() {
+            self.state.toasts.push(&done, subject_of(&done), now);
+        }
         self.take_shortcuts(ui, &mut out);
         self.follow_presence(ui.ctx(), at);
         self.keep_scale(ui.ctx());
         self.sync_title_bar(ui);
+        self.name_window(ui);
         let mut schedule = std::mem::take(&mut self.state.schedule);
         let mut machine = std::mem::take(&mut self.state.machine);
         let mut history = std::mem::take(&mut self.state.history);
         let mut log = std::mem::take(&mut self.state.log);
         let mut settings = std::mem::take(&mut self.state.settings);
         settings.follow(self.store.settings());
+        let mut now_page = std::mem::take(&mut self.state.now);
         schedule.follow(self.store.jobs());
         machine.follow(self.store.watched().limits());
         let view = View { store: &self.store, state: &self.state, now, beat: &beat };
@@ -156,10 +171,12 @@ impl LeverframeWindow {
         CentralPanel::no_frame().frame(page).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = theme::GRID;
             views::header_ui(ui, view, &mut out);
+            views::strip_ui(ui, view, &mut out);
             ui.add_space(theme::GRID);
             views::page_ui(
                 ui,
                 view,
+                &mut now_page,
                 (&mut schedule, &mut machine, &mut history, &mut log, &mut settings),
                 &mut out,
             );
@@ -167,6 +184,7 @@ impl LeverframeWindow {
         // Taken out only here: a row is marked while the form about it is open.
         let mut overlay = std::mem::take(&mut self.state.overlay);
         let view = View { store: &self.store, state: &self.state, now, beat: &beat };
+        views::toasts_ui(ui, view, &mut out);
         views::overlay_ui(ui, view, &mut overlay, &mut out);
         self.state.overlay = overlay;
         self.announce(ui, &beat);
@@ -174,9 +192,14 @@ impl LeverframeWindow {
         (self.state.schedule, self.state.machine) = (schedule, machine);
         (self.state.history, self.state.log) = (history, log);
         self.state.settings = settings;
+        self.state.now = now_page;
         let ctx = ui.ctx().clone();
         for command in out {
             self.run_command(&ctx, command, now);
+        }
+        if self.state.page == Page::Now {
+            let wanted = self.state.now.wanted_estimates(&self.store);
+            self.store.want_estimates(&wanted);
         }
         let looks_back = self.state.page == Page::Machine;
         self.store.want_history(looks_back.then_some(self.state.machine.span), now);
@@ -200,6 +223,16 @@ impl LeverframeWindow {
         }
         if let Some(pause) = beat.pause(at) {
             ctx.request_repaint_after(pause);
+        }
+    }
+
+    pub(super) fn go_to(&mut self, page: Page) {
+        self.state.page = page;
+        if page != Page::Schedule {
+            self.store.want_jobs(None);
+        }
+        if page == Page::Settings {
+            self.store.load_settings();
         }
     }
 
@@ -250,21 +283,34 @@ impl LeverframeWindow {
                     ctx.send_viewport_cmd(ViewportCommand::Close);
                 }
             }
-            Command::Send(action) => self.send(action),
-            Command::Log(command) => self.run_log(command),
-            Command::Show(page) => {
-                self.state.page = page;
-                if page != Page::Schedule {
-                    self.store.want_jobs(None);
+            Command::Send(Action::Do(api::Command::Stop(api::Stop { run_id, force: true })))
+                if self.state.overlay != Overlay::ForceStop(run_id.clone()) =>
+            {
+                self.state.overlay = Overlay::ForceStop(run_id);
+            }
+            Command::Send(action) => {
+                if matches!(self.state.overlay, Overlay::ForceStop(_)) {
+                    self.state.overlay = Overlay::None;
                 }
-                if page == Page::Settings {
-                    self.store.load_settings();
+                if let Action::Do(api::Command::StartRun(_) | api::Command::RunJobNow(_)) = action {
+                    self.state.now.await_new();
+                }
+                self.send(action);
+            }
+            Command::Undo(index) => {
+                for undo in self.state.toasts.take_undo(index) {
+                    self.send(Action::Do(undo));
                 }
             }
+            Command::Log(command) => self.run_log(command),
+            Command::Show(page) => self.go_to(page),
             Command::OpenRun(run_id) => self.open_run(run_id),
             Command::CloseRun => self.close_run(),
             Command::ShowRunTab(tab) => self.state.run_tab = tab,
             Command::SelectJob(job_id) => {
+                if job_id.is_some() {
+                    self.state.page = Page::Schedule;
+                }
                 self.state.schedule.form = None;
                 self.store.select_job(job_id);
             }
@@ -291,6 +337,27 @@ impl LeverframeWindow {
             Command::AskStart(pipeline_id) => self.ask_start(pipeline_id, None),
             Command::AskStartLike(run_id) => self.ask_start_like(run_id),
             Command::StartForm => self.start_form(),
+            Command::OrderNow(order) => {
+                self.go_to(Page::Now);
+                self.state.now.order = order;
+                self.state.now.let_go();
+            }
+            Command::GroupNow(groups) => {
+                self.go_to(Page::Now);
+                self.state.now.groups = groups;
+                self.state.now.let_go();
+            }
+            Command::ShowNewRows => self.state.now.let_go(),
+            Command::ShowHistoryOf(pipeline_id) => {
+                self.go_to(Page::History);
+                self.state.history.clear_filter();
+                self.state.history.pipeline = Some(pipeline_id);
+            }
+            Command::SearchHistory(text) => {
+                self.go_to(Page::History);
+                self.state.history.clear_filter();
+                self.state.history.text = text;
+            }
             Command::ShowNewRuns => {
                 self.state.history.go_to_top();
                 self.store.refresh_runs();
@@ -330,6 +397,7 @@ impl LeverframeWindow {
                     });
                     texts.collect()
                 });
+                self.store.want_job_names();
                 self.state.overlay = Overlay::Palette(PaletteState::typed(typed));
             }
             Command::OpenOutline => self.state.overlay = Overlay::Outline(OutlineState::default()),

@@ -1,7 +1,6 @@
 //! The window's own state about runs: which page shows the selected one, and which run comes next.
 
 use super::command::{Neighbour, Page, RunTab};
-use super::views::is_waiting;
 use super::window::LeverframeWindow;
 use crate::base::id::RunId;
 
@@ -66,13 +65,8 @@ impl LeverframeWindow {
             Page::Run => return self.choose_neighbour_step(neighbour),
             Page::Schedule => return self.select_neighbour_job(neighbour),
             Page::Pipelines | Page::Machine | Page::Away | Page::Settings => return,
-            Page::Now if self.store.living().len() > 0 => {
-                // In the order of the cards.
-                let (waiting, running): (Vec<_>, Vec<_>) = self.store.living().partition(|it| is_waiting(it));
-                running.into_iter().chain(waiting).map(|entry| &entry.run.run_id).collect()
-            }
+            Page::Now => self.state.now.run_ids().collect(),
             Page::History => return self.select_neighbour_ended(neighbour),
-            Page::Now => self.store.recent().map(|entry| &entry.run.run_id).collect(),
         };
         let selected = self.store.selected().map(|entry| &entry.run.run_id);
         let at = ids.iter().position(|id| Some(*id) == selected);

@@ -35,7 +35,10 @@ impl LeverframeWindow {
         let Some(start) = form.request() else { return form.focus_first() };
         // Not by `send`: what fails is shown in the form.
         match self.port.send(Action::Start(Box::new(start))) {
-            Ok(()) => (form.is_starting, form.refusal) = (true, None),
+            Ok(()) => {
+                (form.is_starting, form.refusal) = (true, None);
+                self.state.now.await_new();
+            }
             Err(reason) => form.refusal = Some(reason.to_owned()),
         }
     }

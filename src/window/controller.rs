@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::lookups::Lookup;
 use super::port::{Action, AppUpdate, QuitChoice, UpdateSender};
-use crate::api::{Error, GetSnapshot, LivingRuns};
+use crate::api::{Command, Error, GetSnapshot, LivingRuns};
 use crate::backend::Backend;
 use crate::base::id::AttemptKey;
 use crate::engine::ShutdownKind;
@@ -48,9 +48,21 @@ impl WindowController {
         self.updates.send(update).is_ok()
     }
 
+    /// Carries out a command, and tells the window.
+    pub(crate) fn command(&self, command: Command) -> Result<(), Error> {
+        self.backend.command(command.clone())?;
+        self.say_done(command);
+        Ok(())
+    }
+
+    fn say_done(&self, command: Command) {
+        // Fails when the window is gone.
+        let _ = self.updates.send(AppUpdate::Done(command));
+    }
+
     fn carry_out(&self, action: Action) -> Result<(), Error> {
         match action {
-            Action::Do(command) => self.backend.command(command)?,
+            Action::Do(command) => self.command(command)?,
             Action::SelectRun(_)
             | Action::SelectStep(_)
             | Action::OpenLog(_)
@@ -60,6 +72,8 @@ impl WindowController {
             | Action::LoadJobs { .. }
             | Action::LoadJob(_)
             | Action::LoadHistory(_)
+            | Action::LoadEstimates(_)
+            | Action::LoadJobNames
             | Action::CountEnded
             | Action::LoadRuns(_)
             | Action::SaveJob(_)
@@ -70,7 +84,11 @@ impl WindowController {
             | Action::SaveSettings(_)
             | Action::OpenFolder(_) => self.lookup(Lookup::Asked(action)),
             Action::Start(start) => {
+                let command = Command::from((*start).clone());
                 let outcome = self.backend.ask(*start).map(|run| run.run_id);
+                if outcome.is_ok() {
+                    self.say_done(command);
+                }
                 // Fails when the window is gone.
                 let _ = self.updates.send(AppUpdate::Started(outcome.map_err(|error| error.to_string())));
             }
@@ -117,7 +135,8 @@ fn action_text(action: &Action) -> String {
             "look up a run".to_owned()
         }
         Action::OpenLog(_) | Action::AskLog(_) => "read a log".to_owned(),
-        Action::LoadJobs { .. } | Action::LoadJob(_) => "look up jobs".to_owned(),
+        Action::LoadJobs { .. } | Action::LoadJob(_) | Action::LoadJobNames => "look up jobs".to_owned(),
+        Action::LoadEstimates(_) => "look up how long runs take".to_owned(),
         Action::LoadHistory(_) => "look up the machine's history".to_owned(),
         Action::CountEnded => "count the runs that have ended".to_owned(),
         Action::LoadRuns(_) => "look up the runs that have ended".to_owned(),

@@ -154,6 +154,11 @@ impl ExecutionIntegration {
         self.world.recall_look(WindowLook::load(dir.path()));
         // Only measures: that engine enforces the limits and keeps the samples.
         let watch = Watch::of_machine(dir.path(), &settings).ok();
+        let engine = &client.welcome().engine;
+        let sentence =
+            format!("The engine runs in another process: {} (process {})", engine.face.as_str(), engine.pid);
+        // Fails when the window is gone.
+        let _ = self.world.updates.send(AppUpdate::Attached(sentence));
         let filter = EventFilter { since: Some(client.welcome().seq), ..EventFilter::default() };
         let (backend, events) = Backend::attach(client, dir, settings, filter, Arc::new(|| {}))?;
         self.prepare(backend, watch.as_ref().map(Watch::stream), events)?;

@@ -17,6 +17,8 @@ use crate::store::FireFilter;
 
 /// How many outcomes a row shows.
 pub const MAX_MARKS: usize = 12;
+/// The most jobs that are known by name alone.
+const MAX_JOB_NAMES: usize = 5000;
 /// How many fires of one job are shown.
 const MAX_FIRES: usize = 200;
 
@@ -90,6 +92,15 @@ pub(crate) fn job_page(
             rows.push(row_of(core, job, local, now)?);
         }
         Ok(JobPage { total, n_disabled, offset, rows, local })
+    })
+}
+
+/// The first jobs of a data directory by name, at most [`MAX_JOB_NAMES`], and whether each is enabled. Those whose name is
+/// no id can't be named by a command and are left out.
+pub(crate) fn job_names(data_dir: &Path) -> Result<Vec<(JobId, bool)>, SchedulerError> {
+    DesktopScheduler::read_only(data_dir).look(move |core| {
+        let jobs = core.list_some_jobs(0, MAX_JOB_NAMES)?.into_iter();
+        Ok(jobs.filter_map(|job| Some((JobId::new(&job.job_id).ok()?, job.enabled))).collect())
     })
 }
 

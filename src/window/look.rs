@@ -1,4 +1,4 @@
-//! The look of the window when it was closed: theme and size, in `window.toml` of the data directory. It is not
+//! The look of the window when it was closed, and where the operator was, in `window.toml` of the data directory. It is not
 //! important: a file that can't be read counts as absent, and one that can't be written is only reported.
 
 use std::fs::{self, OpenOptions};
@@ -8,7 +8,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::id::{PipelineId, RunId};
 use crate::files::read_small_text;
+use crate::run::RunState;
 
 const FILE: &str = "window.toml";
 
@@ -36,8 +38,72 @@ pub enum Formats {
     Neutral,
 }
 
+/// The order of living runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NowOrder {
+    /// The oldest start first.
+    #[default]
+    Started,
+    /// By the pipeline's name.
+    Name,
+    /// The most progress first.
+    Progress,
+    /// The least remaining time first.
+    Left,
+    /// The most CPU first.
+    Cpu,
+    /// The most memory first.
+    Memory,
+}
+
+impl NowOrder {
+    /// All, in the order of their menu.
+    pub const ALL: [Self; 6] =
+        [Self::Started, Self::Name, Self::Progress, Self::Left, Self::Cpu, Self::Memory];
+
+    /// Its text in the menu.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Started => "Oldest first",
+            Self::Name => "By name",
+            Self::Progress => "Most progress",
+            Self::Left => "Least time left",
+            Self::Cpu => "Most CPU",
+            Self::Memory => "Most memory",
+        }
+    }
+}
+
+/// How living runs are grouped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NowGroups {
+    /// Not at all.
+    #[default]
+    None,
+    /// By pipeline.
+    Pipeline,
+    /// By the group that their pipelines belong to.
+    Group,
+}
+
+impl NowGroups {
+    /// All, in the order of their menu.
+    pub const ALL: [Self; 3] = [Self::None, Self::Pipeline, Self::Group];
+
+    /// Its text in the menu.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::None => "No groups",
+            Self::Pipeline => "By pipeline",
+            Self::Group => "By group",
+        }
+    }
+}
+
 /// How the window looks.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WindowLook {
     /// Light or dark.
@@ -52,6 +118,32 @@ pub struct WindowLook {
     pub scale: u16,
     /// How times and numbers are written.
     pub formats: Formats,
+    /// Where its upper left corner was on the screen, in logical points. None where the window system does not say it.
+    pub position: Option<[f32; 2]>,
+    /// Where the operator was.
+    pub last: LastView,
+}
+
+/// Where the operator was when the window was closed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LastView {
+    /// The page, by its name; empty for the first one.
+    pub page: String,
+    /// The selected run.
+    pub run: Option<RunId>,
+    /// The order of living runs.
+    pub order: NowOrder,
+    /// How living runs are grouped.
+    pub groups: NowGroups,
+    /// The filter of ended runs.
+    pub history_pipeline: Option<PipelineId>,
+    pub history_state: Option<RunState>,
+    pub history_text: String,
+    /// How many days back; none means all.
+    pub history_days: Option<u32>,
+    /// Whether the longest ended runs are first, instead of the newest.
+    pub longest_first: bool,
 }
 
 impl Default for WindowLook {
@@ -63,6 +155,8 @@ impl Default for WindowLook {
             is_maximized: false,
             scale: 100,
             formats: Formats::System,
+            position: None,
+            last: LastView::default(),
         }
     }
 }
@@ -80,6 +174,9 @@ impl WindowLook {
         let mut look: Self = toml::from_str(&text).unwrap_or_default();
         look.scale = look.scale.clamp(*Self::SCALES.start(), *Self::SCALES.end());
         let is_size = |value: f32| (100.0..=20_000.0).contains(&value);
+        let is_place = |value: &f32| (-20_000.0..=20_000.0).contains(value);
+        let position = look.position.filter(|position| position.iter().all(is_place));
+        let look = Self { position, ..look };
         if is_size(look.width) && is_size(look.height) {
             look
         } else {
@@ -113,6 +210,18 @@ mod tests {
             is_maximized: true,
             scale: 125,
             formats: Formats::Neutral,
+            position: Some([-40.0, 12.0]),
+            last: LastView {
+                page: "history".to_owned(),
+                run: RunId::new("books-1").ok(),
+                order: NowOrder::Memory,
+                groups: NowGroups::Pipeline,
+                history_pipeline: PipelineId::new("books").ok(),
+                history_state: Some(RunState::ForceStopped),
+                history_text: "a \"quoted\" text".to_owned(),
+                history_days: Some(7),
+                longest_first: true,
+            },
         };
         look.save(dir.path()).unwrap();
         assert_eq!(WindowLook::load(dir.path()), look);

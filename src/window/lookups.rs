@@ -10,8 +10,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 
 use super::away::AwayMarks;
 use super::controller::{WindowController, log_file};
+use super::estimates::read_estimates;
 use super::history_page::HistoryReader;
-use super::job_page::{job_detail, job_page};
+use super::job_page::{job_detail, job_names, job_page};
 use super::log_thread::LogThread;
 use super::machine_history::{MachineHistory, marks};
 use super::port::{Action, AppUpdate, Folder, LogTail, SaveJob, SavedJob};
@@ -192,6 +193,10 @@ impl Lookups {
                 let history = MachineHistory::read(&samples, span, now().wall);
                 AppUpdate::History(Arc::new(history.map_err(EngineError::from)?))
             }
+            Action::LoadEstimates(pipelines) => {
+                AppUpdate::Estimates(read_estimates(&backend.records()?, pipelines, now()))
+            }
+            Action::LoadJobNames => AppUpdate::JobNames(job_names(data_dir.path())?),
             Action::SaveJob(form) => self.save_job(*form),
             Action::LoadStart(of) => AppUpdate::StartBasis(Arc::new(StartBasis::read(&of, &backend)?)),
             // The marks are read each time: another window on this directory may have added some.
@@ -217,7 +222,7 @@ impl Lookups {
     /// Saves the form of a job, and returns the outcome.
     fn save_job(&self, form: SaveJob) -> AppUpdate {
         let job_id = form.job_id().clone();
-        let command = |command| self.controller.backend.command(command).map_err(|error| error.to_string());
+        let command = |command| self.controller.command(command).map_err(|error| error.to_string());
         let outcome = match form {
             SaveJob::Add(params) => command(AddJob { params: Box::new(params) }.into()),
             SaveJob::Set(params) => command(SetJob { params: Box::new(params) }.into()),

@@ -3,6 +3,7 @@
 
 mod away;
 mod controller;
+mod estimates;
 mod history_page;
 mod integration;
 mod job_page;
@@ -22,13 +23,14 @@ mod store;
 mod urgency;
 
 pub use away::{AwayItem, AwayKind, AwayMark, AwayPage, AwayWhat};
+pub use estimates::{Estimate, Left};
 pub use history_page::{HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion};
 pub use integration::ExecutionIntegration;
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_MARKS};
 pub use log_view::{
     Ink, LogAnswer, LogExtent, LogFound, LogHit, LogQuestion, LogRow, LogRows, LogView, Look, StyledText,
 };
-pub use look::{Formats, ThemeChoice, WindowLook};
+pub use look::{Formats, LastView, NowGroups, NowOrder, ThemeChoice, WindowLook};
 pub use machine_history::{AlertMark, HistorySpan, MachineHistory};
 pub use port::{
     Action, AppUpdate, Folder, LogTail, QuitChoice, RunUsage, SaveJob, SavedJob, UpdateSender, WindowPort,
@@ -37,5 +39,5 @@ pub use port::{
 pub use run_facts::{CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds};
 pub use settings_page::{Place, SettingsView};
 pub use start::{Earlier, StartBasis, StartOf};
-pub use store::{AppStore, HistoryModel, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, StepsKnown};
+pub use store::{AppStore, HistoryModel, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, StepsKnown, left_of};
 pub use urgency::Urgency;

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::away::{AwayMark, AwayPage};
+use super::estimates::Estimate;
 use super::history_page::{HistoryPage, HistoryQuestion};
 use super::job_page::{JobDetail, JobPage};
 use super::log_view::{LogAnswer, LogQuestion};
@@ -24,7 +25,7 @@ use super::urgency::{Urgency, Waker, urgency_of};
 use crate::admission::Orders;
 use crate::api::{Command, JobPatch, JobSpec, PipelineView, StartRun};
 use crate::backend::RunDetail;
-use crate::base::id::{AttemptKey, JobId, RunId};
+use crate::base::id::{AttemptKey, JobId, PipelineId, RunId};
 use crate::engine::CurrentWait;
 use crate::resources::{Limits, MachineSample, Resource};
 use crate::run::{Event, RunSummary, StepSummary};
@@ -60,6 +61,10 @@ pub enum Action {
     LoadJob(JobId),
     /// Asks for the history of the machine; answered by [`AppUpdate::History`].
     LoadHistory(HistorySpan),
+    /// Asks how long the past runs of these pipelines took; answered by [`AppUpdate::Estimates`].
+    LoadEstimates(Vec<PipelineId>),
+    /// Asks for the names of all jobs; answered by [`AppUpdate::JobNames`].
+    LoadJobNames,
     /// Asks how many runs have ended; answered by [`AppUpdate::EndedCount`].
     CountEnded,
     /// Asks for rows of the list of ended runs, in the place of the question before; answered by [`AppUpdate::Runs`],
@@ -215,6 +220,14 @@ pub enum AppUpdate {
     Usage(Vec<RunUsage>),
     /// The present waits for admission, with their figures.
     Waits(Vec<CurrentWait>),
+    /// How long the past runs of pipelines took.
+    Estimates(Vec<(PipelineId, Estimate)>),
+    /// All jobs by name, at most `MAX_JOB_NAMES`; whether each is enabled.
+    JobNames(Vec<(JobId, bool)>),
+    /// The engine is in another process: a sentence about which.
+    Attached(String),
+    /// A command was carried out.
+    Done(Command),
     /// An action could not be carried out.
     Failure {
         /// What was tried, such as `pause books-20261123141000`.
@@ -318,7 +331,7 @@ impl WindowPort {
 
     /// The look that was set; the default if none was.
     pub fn look(&self) -> WindowLook {
-        self.look.get().copied().unwrap_or_default()
+        self.look.get().cloned().unwrap_or_default()
     }
 
     /// `wake` is called after each update from now on, with its urgency. Only the first call counts.

@@ -12,6 +12,7 @@
 mod apply;
 mod away;
 mod entry;
+mod estimates;
 mod facts;
 mod history;
 mod jobs;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::away::{AwayMark, AwayPage};
+use super::estimates::Estimate;
 use super::history_page::HistoryList;
 use super::log_view::{LogHit, LogQuestion, LogView};
 use super::machine_history::HistorySpan;
@@ -33,14 +35,16 @@ use super::run_facts::RunFacts;
 use super::settings_page::SettingsView;
 use super::start::StartBasis;
 use crate::admission::{Orders, Wait};
-use crate::api::PipelineView;
+use crate::api::{Command, PipelineView};
 use crate::backend::RunDetail;
-use crate::base::id::{AttemptKey, JobId, RunId, StepId};
+use crate::base::id::{AttemptKey, JobId, PipelineId, RunId, StepId};
 use crate::resources::MachineSample;
 use crate::settings::RefusedSetting;
 use crate::window::store::apply::{bounded_tail, push_notice};
 use away::AwayModel;
 pub use entry::{RunEntry, StepsKnown};
+use estimates::EstimatesModel;
+pub use estimates::left_of;
 use facts::FactsModel;
 pub use history::HistoryModel;
 pub use jobs::JobsModel;
@@ -56,6 +60,8 @@ pub const MAX_LOG_LINES: usize = 2000;
 pub const MAX_LOG_BYTES: usize = 256 * 1024;
 /// Notices of each kind that are kept.
 pub const MAX_NOTICES: usize = 50;
+/// Commands that were carried out and are not shown yet.
+const MAX_DONE: usize = 256;
 /// Metrics of a step that are kept.
 pub const MAX_METRICS: usize = 32;
 /// How far back samples are kept.
@@ -120,6 +126,8 @@ pub struct AppStore {
     pipelines: Option<Vec<PipelineView>>,
     jobs: JobsModel,
     history: HistoryModel,
+    estimates: EstimatesModel,
+    job_names: Option<Vec<(JobId, bool)>>,
     n_jobs_left: usize,
     start_basis: Option<Arc<StartBasis>>,
     started: Option<Result<RunId, String>>,
@@ -131,6 +139,8 @@ pub struct AppStore {
     settings: Option<Arc<SettingsView>>,
     saved_settings: Option<Vec<RefusedSetting>>,
     log_view: Option<LogView>,
+    attached: Option<String>,
+    done: Vec<Command>,
     alerts: Vec<Notice>,
     failures: Vec<Notice>,
     is_ready_to_close: bool,
@@ -240,7 +250,16 @@ impl AppStore {
                 let by_name = waits.into_iter().map(|it| ((it.run_id, it.step_id), it.wait));
                 self.waits = by_name.collect();
             }
+            AppUpdate::Estimates(estimates) => self.estimates.put(estimates),
+            AppUpdate::JobNames(names) => self.job_names = Some(names),
+            AppUpdate::Attached(sentence) => self.attached = Some(sentence),
+            AppUpdate::Done(command) => {
+                self.done.push(command);
+                let excess = self.done.len().saturating_sub(MAX_DONE);
+                self.done.drain(..excess);
+            }
             AppUpdate::Failure { action, message } => {
+                self.estimates.forget_question();
                 self.jobs.forget_questions();
                 self.history.forget_questions();
                 self.facts.forget_question();
@@ -430,6 +449,37 @@ impl AppStore {
     /// What of the last form of settings was refused, once.
     pub fn take_saved_settings(&mut self) -> Option<Vec<RefusedSetting>> {
         self.saved_settings.take()
+    }
+
+    /// Asks how long runs of these pipelines take, because that is visible now.
+    pub fn want_estimates(&mut self, pipelines: &[PipelineId]) {
+        let request = self.estimates.want(pipelines);
+        self.requests.extend(request);
+    }
+
+    /// How long the past runs of a pipeline took, once it was asked.
+    pub fn estimate(&self, pipeline_id: &PipelineId) -> Option<&Estimate> {
+        self.estimates.of(pipeline_id)
+    }
+
+    /// Asks for the names of all jobs, because they can be searched now.
+    pub fn want_job_names(&mut self) {
+        self.requests.push(Action::LoadJobNames);
+    }
+
+    /// All jobs by name, as they were asked for last; whether each is enabled.
+    pub fn job_names(&self) -> &[(JobId, bool)] {
+        self.job_names.as_deref().unwrap_or_default()
+    }
+
+    /// A sentence about the process that has the engine; none when it is this one.
+    pub fn attached(&self) -> Option<&str> {
+        self.attached.as_deref()
+    }
+
+    /// The commands that were carried out, each once.
+    pub fn take_done(&mut self) -> Vec<Command> {
+        std::mem::take(&mut self.done)
     }
 
     /// The jobs, as far as they are visible.

@@ -20,9 +20,11 @@ pub enum Urgency {
 pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
     match update {
         AppUpdate::Event(event) if event.kind.is_telemetry() => Urgency::WithClocks,
-        AppUpdate::Machine(_) | AppUpdate::Usage(_) | AppUpdate::Waits(_) | AppUpdate::JobsLeft(_) => {
-            Urgency::WithClocks
-        }
+        AppUpdate::Machine(_)
+        | AppUpdate::Usage(_)
+        | AppUpdate::Waits(_)
+        | AppUpdate::JobsLeft(_)
+        | AppUpdate::Estimates(_) => Urgency::WithClocks,
         // Rows are requested again while jobs fire: no faster than they can be read.
         AppUpdate::Jobs(_) | AppUpdate::Job { .. } => Urgency::Within(Duration::from_millis(40)),
         AppUpdate::Event(_)
@@ -45,6 +47,9 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
         | AppUpdate::Limits(_)
         | AppUpdate::Alerts(_)
         | AppUpdate::History(_)
+        | AppUpdate::JobNames(_)
+        | AppUpdate::Attached(_)
+        | AppUpdate::Done(_)
         | AppUpdate::Failure { .. }
         | AppUpdate::Raise
         | AppUpdate::ReadyToClose => Urgency::AtOnce,

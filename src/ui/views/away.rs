@@ -8,7 +8,6 @@ use super::super::widgets::{
     AccessibleName, Card, Corners, Icon, Lever, RowKind, Tone, label_at, numbers_at, paragraph, row_ui,
     state_at,
 };
-use super::banner::{Banner, banners_ui};
 use super::recent::{EndedRow, RowTime, ended_row_ui};
 use super::running::{names_at, state_text};
 use super::{Commands, View};
@@ -30,7 +29,7 @@ fn open_items<'a>(page: &'a AwayPage, view: View<'a>) -> impl Iterator<Item = &'
 }
 
 /// What there is, in a few words: `2 interrupted, 1 failed, 12 ended`. Empty if there is nothing.
-fn summary_text(page: &AwayPage, view: View<'_>) -> String {
+pub(super) fn summary_text(page: &AwayPage, view: View<'_>) -> String {
     let mut parts = Vec::new();
     for kind in AwayKind::ALL {
         let n = open_items(page, view).filter(|item| item.kind() == kind).count();
@@ -55,23 +54,8 @@ pub(crate) fn n_open(view: View<'_>) -> usize {
     view.store.away().map_or(0, |page| open_items(page, view).count())
 }
 
-/// The line on the first page; nothing if nothing happened.
-pub(crate) fn away_banner_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
-    let Some(page) = view.store.away() else { return };
-    let text = summary_text(page, view);
-    if text.is_empty() {
-        return;
-    }
-    let color = theme::tokens(ui).interrupted;
-    let banner = Banner { icon: Icon::Bolt, color, title: Page::Away.label().text.to_owned(), text };
-    let review = Command::Show(Page::Away);
-    let dismiss = Command::MarkAway(AwayMark::All(page.until));
-    banner.show(ui, &[(dismiss, "Dismiss".to_owned()), (review, "Review".to_owned())], out);
-}
-
 pub(crate) fn away_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     ui.spacing_mut().item_spacing.y = theme::GAP;
-    banners_ui(ui, view, out);
     let tokens = theme::tokens(ui);
     let Some(page) = view.store.away() else {
         paragraph(ui, "Reading what happened…", (theme::body(), tokens.muted));

@@ -1,117 +1,192 @@
-//! Banners for urgent matters: what recovery did, what the machine is short of, what could not be done.
+//! The strip below the header of every page, always in the same place: at its left what matters now (what the machine is
+//! short of, the orders in force, what recovery did), at its right the levers that act on all runs.
 
-use egui::{Align2, Color32, CornerRadius, Rect, Ui, pos2, vec2};
+use egui::{Align2, Color32, CornerRadius, Rect, Role, Sense, Ui, pos2, vec2};
 
 use super::super::command::{Command, Page};
-use super::super::offers::order_levers;
-use super::super::widgets::{AccessibleName, Icon, Lever, label_at};
-use super::away::away_banner_ui;
+use super::super::offers::{all_levers, order_levers};
+use super::super::widgets::{AccessibleName, Icon, Lever, Tone, label_at};
+use super::away::summary_text;
 use super::{Commands, View};
+use crate::api;
 use crate::base::time::local_clock;
 use crate::run::RunState;
 use crate::ui::{format, theme};
+use crate::window::{Action, AwayMark};
 
-pub(crate) fn banners_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
-    for (index, failure) in view.store.failures().iter().enumerate().rev().take(3) {
-        let banner = Banner {
-            icon: Icon::Cross,
-            color: theme::tokens(ui).failed,
-            title: format!("Could not {}", failure.about),
-            text: failure.text.clone(),
-        };
-        let banner = if failure.about == "warning" {
-            Banner { icon: Icon::Warning, title: "Warning".to_owned(), ..banner }
-        } else {
-            banner
-        };
-        banner.show(ui, &[(Command::DismissFailure(index), "Dismiss".to_owned())], out);
+/// The most notices at once.
+const MAX_NOTICES: usize = 3;
+const HEIGHT: f32 = 34.0;
+/// In a narrower strip the levers of all runs are icons.
+const WIDE: f32 = 1000.0;
+
+pub(crate) fn strip_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    let (_, rect) = ui.allocate_space(vec2(ui.available_width(), HEIGHT));
+    let left = levers_at(ui, view, rect, out);
+    let free = Rect::from_min_max(rect.min, pos2(left - theme::GAP, rect.bottom()));
+    let notices = notices(ui, view);
+    if notices.is_empty() {
+        counts_at(ui, view, free);
     }
-    for alert in view.store.alerts().iter().rev().take(3) {
-        let banner = Banner {
-            icon: Icon::Warning,
-            color: theme::tokens(ui).failed,
-            title: if alert.about.is_empty() { "Machine".to_owned() } else { alert.about.clone() },
-            text: alert.text.clone(),
-        };
-        banner.show(ui, &[], out);
-    }
-    orders_ui(ui, view, out);
-    if view.state.page == Page::Now {
-        away_banner_ui(ui, view, out);
+    let n_shown = notices.len().min(MAX_NOTICES);
+    let n_left = notices.len() - n_shown;
+    let width = (free.width() + 8.0) / n_shown.max(1) as f32;
+    for (n, mut notice) in notices.into_iter().take(MAX_NOTICES).enumerate() {
+        if n + 1 == n_shown && n_left > 0 {
+            notice.text = format!("{} (and {n_left} more)", notice.text);
+        }
+        let place = Rect::from_min_size(
+            pos2(free.left() + n as f32 * width, free.top()),
+            vec2(width - 8.0, free.height()),
+        );
+        notice.show_at(ui, place, out);
     }
 }
 
+/// The levers that act on all runs, each in a place of its own whatever it says; returns where they begin.
+fn levers_at(ui: &mut Ui, view: View<'_>, rect: Rect, out: &mut Commands) -> f32 {
+    let tokens = theme::tokens(ui);
+    let is_wide = rect.width() >= WIDE;
+    let mut right = rect.right();
+    let mut put = |ui: &mut Ui, lever: Lever, width: f32, command: Command| {
+        let place =
+            Rect::from_center_size(pos2(right - width / 2.0, rect.center().y), vec2(width, theme::LEVER));
+        right = place.left() - 6.0;
+        if lever.ui_at(ui, place).clicked() {
+            out.push(command);
+        }
+    };
+    for (command, is_active) in all_levers(view.store).into_iter().rev() {
+        let lever = Lever::of(ui, &command).enabled_if(is_active);
+        let lever = if is_wide { lever } else { lever.text("") };
+        let width = lever.width(ui);
+        put(ui, lever, width, command);
+    }
+    let orders = view.store.orders();
+    let [quiet, drain] = order_levers(view.store);
+    let of_orders = [
+        (drain, orders.draining_since.is_some(), api::EndDrain {}.into(), tokens.queued),
+        (quiet, orders.quiet.is_some(), api::EndQuiet {}.into(), tokens.paused),
+    ];
+    for (command, is_in_force, end, color) in of_orders {
+        let lever = Lever::of(ui, &command).without_icon();
+        let lever = if is_in_force { lever.tone(Tone::Marked(color)) } else { lever };
+        let widest = Lever::of(ui, &Command::Send(Action::Do(end))).without_icon().width(ui);
+        put(ui, lever, widest, command);
+    }
+    right
+}
+
+/// How many runs there are, where nothing else is to be said.
+fn counts_at(ui: &mut Ui, view: View<'_>, rect: Rect) {
+    let n_waiting = view.store.living().filter(|entry| entry.is_waiting()).count();
+    let n_frozen = view.store.living().filter(|entry| entry.run.state == RunState::Paused).count();
+    let n_running = view.store.living().len() - n_waiting - n_frozen;
+    let counts = [(n_running, "running"), (n_frozen, "frozen"), (n_waiting, "waiting")];
+    let counts: Vec<_> =
+        counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    let text = if counts.is_empty() { "Nothing runs".to_owned() } else { counts.join(" · ") };
+    let style = (theme::body(), theme::tokens(ui).muted);
+    let place = label_at(ui, rect.left_center(), Align2::LEFT_CENTER, text.as_str(), style, rect.width());
+    ui.interact(place, ui.scope_id().with("counts"), Sense::hover()).says(Role::Label, &text);
+}
+
+/// What matters now, the most urgent first.
+fn notices(ui: &Ui, view: View<'_>) -> Vec<Notice> {
+    let tokens = theme::tokens(ui);
+    let alerts = view.store.alerts().iter().rev().map(|alert| Notice {
+        icon: Icon::Warning,
+        color: tokens.failed,
+        title: if alert.about.is_empty() { "Machine".to_owned() } else { alert.about.clone() },
+        text: alert.text.clone(),
+        levers: Vec::new(),
+    });
+    alerts.chain(orders(ui, view)).chain(away(ui, view)).collect()
+}
+
 /// The orders in force that concern all runs.
-fn orders_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+fn orders(ui: &Ui, view: View<'_>) -> Vec<Notice> {
     let tokens = theme::tokens(ui);
     let orders = view.store.orders();
     let n_in = |state| view.store.living().filter(|entry| entry.run.state == state).count();
     let (n_frozen, n_waiting) = (n_in(RunState::Paused), n_in(RunState::Queued));
     let figures = format!("{} frozen, {n_waiting} waiting", format::count(n_frozen, "run"));
-    let [quiet, drain] = order_levers(view.store);
-    if let Some(order) = orders.quiet {
+    let quiet = orders.quiet.map(|order| {
         let until = match order.until {
             Some(until) => format!("until {}", local_clock(until, view.now)),
             None => "until you end it".to_owned(),
         };
-        let banner = Banner {
+        Notice {
             icon: Icon::Snow,
             color: tokens.paused,
             title: "Quiet".to_owned(),
             text: format!("{until}: {figures}"),
-        };
-        let text = quiet.label().text.to_owned();
-        banner.show(ui, &[(quiet, text)], out);
-    }
-    if orders.draining_since.is_some() {
-        let banner = Banner {
-            icon: Icon::Clock,
-            color: tokens.queued,
-            title: "Draining".to_owned(),
-            text: format!(
-                "Nothing new starts; {} to end{}, {n_waiting} waiting",
-                format::count(n_in(RunState::Running) + n_in(RunState::Stopping) + n_frozen, "run"),
-                if n_frozen == 0 { String::new() } else { format!(", {n_frozen} of them frozen") }
-            ),
-        };
-        let text = drain.label().text.to_owned();
-        banner.show(ui, &[(drain, text)], out);
-    }
+            levers: Vec::new(),
+        }
+    });
+    let draining = orders.draining_since.map(|_| Notice {
+        icon: Icon::Clock,
+        color: tokens.queued,
+        title: "Draining".to_owned(),
+        text: format!(
+            "Nothing new starts; {} to end{}, {n_waiting} waiting",
+            format::count(n_in(RunState::Running) + n_in(RunState::Stopping) + n_frozen, "run"),
+            if n_frozen == 0 { String::new() } else { format!(", {n_frozen} of them frozen") }
+        ),
+        levers: Vec::new(),
+    });
+    quiet.into_iter().chain(draining).collect()
 }
 
-pub(super) struct Banner {
-    pub(super) icon: Icon,
-    pub(super) color: Color32,
-    pub(super) title: String,
-    pub(super) text: String,
+/// What happened while the operator was away.
+fn away(ui: &Ui, view: View<'_>) -> Option<Notice> {
+    let page = view.store.away()?;
+    let text = summary_text(page, view);
+    if text.is_empty() {
+        return None;
+    }
+    let title = Page::Away.label().text.to_owned();
+    let levers = vec![
+        (Command::MarkAway(AwayMark::All(page.until)), "Dismiss".to_owned()),
+        (Command::Show(Page::Away), "Review".to_owned()),
+    ];
+    Some(Notice { icon: Icon::Bolt, color: theme::tokens(ui).interrupted, title, text, levers })
 }
 
-impl Banner {
-    pub(super) fn show(self, ui: &mut Ui, levers: &[(Command, String)], out: &mut Commands) {
+struct Notice {
+    icon: Icon,
+    color: Color32,
+    title: String,
+    text: String,
+    /// At its right, the last one first.
+    levers: Vec<(Command, String)>,
+}
+
+impl Notice {
+    fn show_at(self, ui: &mut Ui, rect: Rect, out: &mut Commands) {
         let tokens = theme::tokens(ui);
-        let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 46.0));
-        let radius = CornerRadius::same(theme::CARD_RADIUS);
+        let radius = CornerRadius::same(theme::LEVER_RADIUS);
         let line = egui::Stroke::new(1.0, tokens.line);
         // The colour shows as a rounded edge, because the background begins three points further right.
         let edge = Rect::from_min_size(rect.min, vec2(24.0, rect.height()));
         ui.painter().rect_filled(edge, radius, self.color);
         let face = Rect::from_min_max(rect.min + vec2(3.0, 0.0), rect.max);
         ui.painter().rect(face, radius, tokens.panel, line, egui::StrokeKind::Inside);
-        let response = ui.interact(rect, ui.scope_id().with((&self.title, &self.text)), egui::Sense::hover());
-        response.says(egui::Role::Alert, &format!("{}: {}", self.title, self.text));
-        let mut right = rect.right() - theme::GAP;
-        for (command, text) in levers {
+        let response = ui.interact(rect, ui.scope_id().with((&self.title, &self.text)), Sense::hover());
+        response.says(Role::Alert, &format!("{}: {}", self.title, self.text));
+        let mut right = rect.right() - 4.0;
+        for (command, text) in &self.levers {
             let lever = Lever::of(ui, command).text(text.clone()).named(text.clone());
-            if lever.ui_before(ui, &mut right, rect, theme::LEVER).clicked() {
+            if lever.ui_before(ui, &mut right, rect, theme::LEVER - 4.0).clicked() {
                 out.push(command.clone());
             }
         }
-        let inner = Rect::from_min_max(pos2(rect.left() + 16.0, rect.top()), rect.max);
+        let inner = Rect::from_min_max(pos2(rect.left() + 14.0, rect.top()), rect.max);
         let x = self.icon.paint_before(ui.painter(), inner, 12.0, self.color);
         let y = rect.center().y;
         let style = (theme::strong(), self.color);
         let title = label_at(ui, pos2(x, y), Align2::LEFT_CENTER, self.title, style, right - x);
-        let left = title.right() + 14.0;
+        let left = title.right() + 10.0;
         let style = (theme::body(), tokens.muted);
         let width = right - left - 8.0;
         let shown = label_at(ui, pos2(left, y), Align2::LEFT_CENTER, self.text.clone(), style, width);

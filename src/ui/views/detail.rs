@@ -17,28 +17,59 @@ use crate::window::{Action, RunEntry, StepsKnown};
 /// The most metrics after a step's message.
 const MAX_METRICS: usize = 3;
 
+/// How the card is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DetailLayout {
+    /// The log at the right of the steps.
+    Low,
+    /// The log below the steps, in a card that is narrow and high.
+    High,
+}
+
 /// The card, `height` high; nothing if no run is selected.
-pub(crate) fn detail_ui(ui: &mut Ui, view: View<'_>, height: f32, out: &mut Commands) {
+pub(crate) fn detail_ui(ui: &mut Ui, view: View<'_>, height: f32, layout: DetailLayout, out: &mut Commands) {
     let Some(entry) = view.store.selected() else { return };
     let title = entry.run.pipeline_id.as_str();
     Card::new(title).show(ui, |ui, rect| {
-        head_at(ui, rect, entry, out);
         let mut height = height - theme::CARD_HEAD;
+        match layout {
+            DetailLayout::Low => head_at(ui, rect, entry, out),
+            DetailLayout::High => {
+                close_at(ui, rect, out);
+                let (_, rect) = ui.allocate_space(vec2(ui.available_width(), SECOND_LINE));
+                facts_at(ui, rect.shrink2(vec2(theme::GAP, 0.0)), 0.0, entry);
+                height -= SECOND_LINE;
+            }
+        }
         if !entry.decisions.is_empty() {
             decisions_ui(ui, view, entry);
             height -= DECISIONS;
         }
         let (_, rect) = ui.allocate_space(vec2(ui.available_width(), height));
         let line = egui::Stroke::new(1.0, theme::tokens(ui).line);
-        let middle = rect.left() + (rect.width() * 0.46).round();
-        ui.painter().vline(middle, rect.y_range(), line);
-        let steps = Rect::from_min_max(rect.min, pos2(middle, rect.bottom()));
-        let log = Rect::from_min_max(pos2(middle + 1.0, rect.top()), rect.max);
+        let (steps, log) = match layout {
+            DetailLayout::Low => {
+                let middle = rect.left() + (rect.width() * 0.46).round();
+                ui.painter().vline(middle, rect.y_range(), line);
+                rect.split_left_right_at_x(middle)
+            }
+            DetailLayout::High => {
+                let needed = 28.0 + entry.steps().len().max(1) as f32 * STEP;
+                let middle = rect.top() + needed.min((rect.height() * 0.5).round());
+                ui.painter().hline(rect.x_range(), middle, line);
+                rect.split_top_bottom_at_y(middle)
+            }
+        };
+        let log = log.with_min_x(log.left() + 1.0);
         steps_ui(&mut ui.new_child(UiBuilder::new().max_rect(steps)), view, entry, out);
         log_tail_ui(&mut ui.new_child(UiBuilder::new().max_rect(log)), view, entry, out);
     });
 }
 
+/// The height of the second line of a narrow card.
+const SECOND_LINE: f32 = 24.0;
+/// The height of a step's row.
+const STEP: f32 = 40.0;
 /// The height of the line that says what recovery decided.
 const DECISIONS: f32 = 28.0;
 
@@ -84,27 +115,38 @@ pub(crate) fn decision_text(decision: &Decision) -> String {
     }
 }
 
-/// The run's id, its run type and environment, and the lever that closes the card.
-fn head_at(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
-    let tokens = theme::tokens(ui);
-    let run = &entry.run;
+/// The lever that closes the card; returns where it begins.
+fn close_at(ui: &mut Ui, rect: Rect, out: &mut Commands) -> f32 {
     let close = Command::Select(None);
     let place = Rect::from_center_size(pos2(rect.right() - 6.0, rect.center().y), vec2(26.0, 26.0));
     let lever = Lever::icon(Icon::Close, close.name());
     if lever.ui_at(ui, place).tip("Close details (Escape)").clicked() {
         out.push(close);
     }
+    place.left()
+}
+
+/// The head of a wide card: behind its title the facts, and the lever that closes it.
+fn head_at(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
+    let right = close_at(ui, rect, out) - 8.0;
+    let title = text_width(ui, entry.run.pipeline_id.as_str(), theme::strong());
+    facts_at(ui, rect.with_max_x(right), title + 12.0, entry);
+}
+
+/// The run's id from `left` on, its run type and environment at the right, and its warnings between them.
+fn facts_at(ui: &mut Ui, rect: Rect, left: f32, entry: &RunEntry) {
+    let tokens = theme::tokens(ui);
+    let run = &entry.run;
     let mut facts = format!("{} · {} · {}", run.trigger, run.run_type, run.environment);
     if run.attempt > 1 {
         facts = format!("attempt {} · {facts}", run.attempt);
     }
-    let at = pos2(place.left() - 8.0, rect.center().y);
     let style = (theme::small(), tokens.muted);
-    let facts = label_at(ui, at, Align2::RIGHT_CENTER, facts, style, rect.width() * 0.4);
-    let title = text_width(ui, run.pipeline_id.as_str(), theme::strong());
-    let left = rect.left() + title + 12.0;
+    let facts = label_at(ui, rect.right_center(), Align2::RIGHT_CENTER, facts, style, rect.width() * 0.4);
+    let left = rect.left() + left;
     let style = (theme::mono(), tokens.muted);
-    let width = facts.left() - left - 120.0;
+    let has_warnings = !entry.warnings.is_empty();
+    let width = facts.left() - left - if has_warnings { 120.0 } else { theme::GAP };
     let id =
         label_at(ui, pos2(left, rect.center().y), Align2::LEFT_CENTER, run.run_id.as_str(), style, width);
     if let Some(last) = entry.warnings.last() {
@@ -127,17 +169,32 @@ struct Columns {
     state: Rect,
     step: Rect,
     took: f32,
-    exit: f32,
-    memory: f32,
+    /// None where the step's name needs the room.
+    exit: Option<f32>,
+    memory: Option<f32>,
+    /// Where the figures begin that have room.
+    figures: f32,
 }
 
+/// The width of a row from which on it has its exit, and its peak memory.
+const WITH_EXIT: f32 = 350.0;
+const WITH_MEMORY: f32 = 400.0;
+
 fn columns(rect: Rect) -> Columns {
-    let memory = rect.right() - 26.0;
-    let exit = memory - 68.0;
-    let took = exit - 54.0;
+    let mut right = rect.right() - 26.0;
+    let mut take = |width: f32, least: f32| {
+        let at = right;
+        (rect.width() >= least).then(|| {
+            right -= width;
+            at
+        })
+    };
+    let memory = take(68.0, WITH_MEMORY);
+    let exit = take(54.0, WITH_EXIT);
+    let took = right;
     let state = Rect::from_min_max(rect.min, pos2(rect.left() + 92.0, rect.bottom()));
     let step = Rect::from_min_max(pos2(state.right() + 8.0, rect.top()), pos2(took - 62.0, rect.bottom()));
-    Columns { state, step, took, exit, memory }
+    Columns { state, step, took, exit, memory, figures: exit.unwrap_or(took) - 60.0 }
 }
 
 fn steps_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &mut Commands) {
@@ -150,7 +207,8 @@ fn steps_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &mut Commands) {
     let y = head.center().y;
     label_at(ui, pos2(column.state.left(), y), Align2::LEFT_CENTER, "State", style.clone(), 90.0);
     label_at(ui, pos2(column.step.left(), y), Align2::LEFT_CENTER, "Step", style.clone(), 90.0);
-    for (right, text) in [(column.took, "Took"), (column.exit, "Exit"), (column.memory, "Peak")] {
+    let figures = [(Some(column.took), "Took"), (column.exit, "Exit"), (column.memory, "Peak")];
+    for (right, text) in figures.into_iter().filter_map(|(right, text)| Some((right?, text))) {
         label_at(ui, pos2(right, y), Align2::RIGHT_CENTER, text, style.clone(), 60.0);
     }
     if entry.steps().is_empty() {
@@ -165,7 +223,7 @@ fn steps_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &mut Commands) {
     ScrollArea::vertical()
         .id_salt(("steps", entry.run.run_id.as_str()))
         .auto_shrink([false, false])
-        .show_rows(ui, 40.0, entry.steps().len(), |ui, range| {
+        .show_rows(ui, STEP, entry.steps().len(), |ui, range| {
             for step in &entry.steps()[range] {
                 step_row_ui(ui, view, entry, step, out);
             }
@@ -185,7 +243,7 @@ fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary
     let name = format!("{}, {}, {message}, {took}, {exit}, {memory}", step.step_id, step.state);
     let kind = RowKind { name: &name, is_selected: is_followed, corners: Corners::Square };
     let row_id = Id::unique(("step", entry.run.run_id.as_str(), step.step_id.as_str()));
-    let (rect, response) = row_ui(ui, row_id, 40.0, &kind);
+    let (rect, response) = row_ui(ui, row_id, STEP, &kind);
     if response.clicked() {
         out.push(Command::ChooseStep(Some(step.step_id.clone())));
     }
@@ -217,7 +275,7 @@ fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary
     }
     let ink = if step.error.is_some() { tokens.failed } else { tokens.muted };
     let at = pos2(column.step.left(), lower);
-    let width = column.exit - column.step.left() - 60.0;
+    let width = column.figures - column.step.left();
     if step.state.is_live() {
         let bar = Rect::from_min_size(pos2(at.x, lower - 2.0), vec2(56.0, 4.0));
         progress_bar(ui, bar, step.progress, color);
@@ -232,8 +290,12 @@ fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary
     let figures = (theme::body(), tokens.text);
     numbers_at(ui, pos2(column.took, upper), Align2::RIGHT_CENTER, &took, figures.clone());
     let ink = if step.state == StepState::Failed { tokens.failed } else { tokens.muted };
-    numbers_at(ui, pos2(column.exit, upper), Align2::RIGHT_CENTER, &exit, (theme::body(), ink));
-    numbers_at(ui, pos2(column.memory, upper), Align2::RIGHT_CENTER, &memory, figures);
+    if let Some(right) = column.exit {
+        numbers_at(ui, pos2(right, upper), Align2::RIGHT_CENTER, &exit, (theme::body(), ink));
+    }
+    if let Some(right) = column.memory {
+        numbers_at(ui, pos2(right, upper), Align2::RIGHT_CENTER, &memory, figures);
+    }
     if entry.run.state.is_ended() && step.attempt > 0 {
         let retry = Action::Do(api::Command::retry(&entry.run.run_id, Some(step.step_id.clone())));
         let place = Rect::from_center_size(pos2(rect.right() - 4.0, rect.center().y), vec2(24.0, 24.0));

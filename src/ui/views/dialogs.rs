@@ -7,7 +7,8 @@ use super::super::state::Overlay;
 use super::super::widgets::{Card, Lever, Tone, label_at};
 use super::{Commands, View, outline, palette, start_sheet};
 use crate::api;
-use crate::base::id::JobId;
+use crate::base::id::{JobId, RunId};
+use crate::run::StopKind;
 use crate::ui::{format, theme};
 use crate::window::{Action, QuitChoice};
 
@@ -23,6 +24,7 @@ pub(crate) fn overlay_ui(ui: &mut Ui, view: View<'_>, overlay: &mut Overlay, out
         Overlay::StopAll => stop_all_ui(ui, view, out),
         Overlay::Start(form) => start_sheet::start_sheet_ui(ui, view, form, out),
         Overlay::RemoveJob(job_id) => remove_job_ui(ui, job_id, out),
+        Overlay::ForceStop(run_id) => force_stop_ui(ui, run_id, out),
     }
 }
 
@@ -71,10 +73,16 @@ enum Answer {
 }
 
 /// A choice: a lever as wide as the column, with its meaning to the right.
-fn choice_ui(
+fn choice_ui(ui: &mut Ui, command: Command, answer: (Tone, Answer), meaning: &str, out: &mut Commands) {
+    let name = command.name();
+    choice_named_ui(ui, command, (name, answer), meaning, out);
+}
+
+/// The same with another name for screen readers.
+fn choice_named_ui(
     ui: &mut Ui,
     command: Command,
-    (tone, answer): (Tone, Answer),
+    (name, (tone, answer)): (String, (Tone, Answer)),
     meaning: &str,
     out: &mut Commands,
 ) {
@@ -83,7 +91,7 @@ fn choice_ui(
     let galley = ui.painter().layout(meaning.to_owned(), theme::small(), tokens.muted, WIDTH - left - 16.0);
     let (_, rect) = ui.allocate_space(vec2(WIDTH, (galley.size().y + 14.0).max(46.0)));
     let place = Rect::from_center_size(pos2(rect.left() + left / 2.0, rect.center().y), vec2(left, 34.0));
-    let lever = Lever::of(ui, &command).without_icon().tone(tone);
+    let lever = Lever::of(ui, &command).without_icon().tone(tone).named(name);
     let response = lever.ui_at(ui, place);
     response.ctx.accesskit_node_builder(response.id, |node| node.set_description(meaning));
     let focused = ui.memory(|memory| memory.focused()).and_then(|id| ui.ctx().read_response(id));
@@ -195,6 +203,21 @@ fn remove_job_ui(ui: &mut Ui, job_id: &JobId, out: &mut Commands) {
             out.append(&mut removed);
         }
         choice_ui(ui, Command::CloseOverlay, SAFE_CANCEL, "Keep it.", out);
+    });
+}
+
+fn force_stop_ui(ui: &mut Ui, run_id: &RunId, out: &mut Commands) {
+    dialog_ui(ui, "Kill its processes?", out, |ui, out| {
+        heading_ui(ui, "Kill its processes?".to_owned());
+        line_ui(ui, run_id.to_string());
+        ui.add_space(8.0);
+        let force = Command::Send(Action::Do(api::Command::stop(run_id, StopKind::Force)));
+        let meaning = "At once, without their grace period; its `finally` steps do not run.";
+        // The lever behind the question has the command's own name.
+        let name = format!("Confirm: {}", force.name());
+        let marked = (Tone::Marked(theme::tokens(ui).failed), Answer::Other);
+        choice_named_ui(ui, force, (name, marked), meaning, out);
+        choice_ui(ui, Command::CloseOverlay, SAFE_CANCEL, "Let it go on as it does.", out);
     });
 }
 

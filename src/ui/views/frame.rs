@@ -3,15 +3,18 @@
 use std::ops::RangeInclusive;
 
 use egui::{
-    Align, Align2, CornerRadius, CursorIcon, Layout, Rect, Role, Sense, Stroke, StrokeKind, ThemePreference,
-    Ui, UiBuilder, pos2, vec2,
+    Align, Align2, CornerRadius, CursorIcon, Layout, Pos2, Rect, Role, Sense, Stroke, StrokeKind,
+    ThemePreference, Ui, UiBuilder, pos2, vec2,
 };
 
 use super::super::command::{Command, Label, Page};
 use super::super::widgets::{AccessibleName, Icon, Lever, Tone, label_at, numbers_at, region, text_width};
 use super::run_page::run_header_ui;
 use super::{Commands, View, away, menus};
-use crate::ui::{format, offers, theme};
+use crate::ui::{format, theme};
+
+/// The room of the search where it shows only its key.
+const SEARCH: f32 = 104.0;
 
 /// The pages, and the theme at the foot.
 pub(crate) fn rail_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
@@ -98,10 +101,14 @@ fn rail_entry_ui(ui: &mut Ui, label: &Label, is_open: bool) -> bool {
     }
     let pos = pos2(rect.center().x, rect.bottom() - 14.0);
     label_at(ui, pos, Align2::CENTER_CENTER, text, (theme::small(), ink), rect.width());
-    response.clicked()
+    let is_pulled = response.clicked();
+    if let Some(key) = label.shortcut.map(|key| ui.ctx().format_shortcut(&key)) {
+        response.tip(&format!("{text} ({key})"));
+    }
+    is_pulled
 }
 
-/// The page's name, the machine's figures, and the levers that act on all runs.
+/// The page's name, the machine's figures, the search, and the menu that starts a pipeline.
 pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     if view.state.page == Page::Run {
         return run_header_ui(ui, view, out);
@@ -124,15 +131,12 @@ pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             .max_rect(Rect::from_min_max(pos2(title.right() + theme::GAP, rect.top()), rect.max))
             .layout(Layout::right_to_left(Align::Center)),
     );
-    for command in offers::all_levers(view.store).into_iter().rev() {
-        if Lever::of(&levers, &command).ui(&mut levers).clicked() {
-            out.push(command);
-        }
-    }
     menus::start_menu_ui(&mut levers, view, out);
 
-    let free = title.right() + 18.0..=levers.min_rect().left() - theme::GAP;
-    let free_left = chips_ui(ui, view, free.clone(), rect.center().y);
+    let begins = attached_ui(ui, view, pos2(title.right() + 18.0, rect.center().y));
+    let free = begins..=levers.min_rect().left() - theme::GAP;
+    // The search always has its place.
+    let free_left = chips_ui(ui, view, *free.start()..=free.end() - SEARCH, rect.center().y);
     let search = Command::OpenPalette;
     let key = search.label().shortcut.map(|key| levers.ctx().format_shortcut(&key)).unwrap_or_default();
     let lever = Lever::of(&levers, &search).tone(Tone::Field);
@@ -141,11 +145,33 @@ pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let (lever, wide) = if width > wide {
         (lever.text(format!("{}   {key}", search.label().text)), wide)
     } else {
-        (lever.text(key), 100.0)
+        (lever.text(key), SEARCH - 4.0)
     };
     if width > wide && lever.ui(&mut levers).clicked() {
         out.push(search);
     }
+}
+
+/// Says that the engine is in another process, if it is; returns where it ends.
+fn attached_ui(ui: &mut Ui, view: View<'_>, at: Pos2) -> f32 {
+    let Some(sentence) = view.store.attached() else { return at.x };
+    let tokens = theme::tokens(ui);
+    let place = label_at(
+        ui,
+        at + vec2(10.0, 0.0),
+        Align2::LEFT_CENTER,
+        "Attached",
+        (theme::medium(), tokens.accent),
+        120.0,
+    );
+    let rect = Rect::from_center_size(place.center(), vec2(place.width() + 20.0, 24.0));
+    let line = Stroke::new(1.0, tokens.accent);
+    ui.painter().rect_stroke(rect, CornerRadius::same(12), line, StrokeKind::Inside);
+    let response = ui.interact(rect, ui.scope_id().with("attached"), Sense::hover());
+    let text = format!("{sentence}; it goes on when this window closes");
+    response.says(Role::Label, &format!("Attached: {text}"));
+    response.tip(&text);
+    rect.right() + theme::GAP
 }
 
 /// The machine's present figures, as far as there is room; returns where they end.
@@ -156,7 +182,13 @@ fn chips_ui(ui: &Ui, view: View<'_>, free: RangeInclusive<f32>, y: f32) -> f32 {
     let memory = sample.memory_used_bytes as f64 / sample.memory_total_bytes.max(1) as f64;
     let low_disk = sample.disk_free_bytes < 2 << 30;
     let chips = [
-        ("CPU", format::percent(sample.cpu_fraction), String::new(), "100 %", sample.cpu_fraction > 0.95),
+        (
+            "CPU",
+            format::percent(sample.cpu_fraction),
+            format::of_cores(sample.cores.len()),
+            "100 %",
+            sample.cpu_fraction > 0.95,
+        ),
         (
             "Memory",
             format::tenths(sample.memory_used_bytes as f64 / (1u64 << 30) as f64),

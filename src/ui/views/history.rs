@@ -7,8 +7,7 @@ use egui::{
 use super::super::command::Command;
 use super::super::history_filter::{HistoryState, HistoryTime};
 use super::super::widgets::{AccessibleName, Card, Icon, Lever, Tone, label_at, one_line, segments_at};
-use super::banner::banners_ui;
-use super::detail::detail_ui;
+use super::detail::{DetailLayout, detail_ui};
 use super::history_trend::{TREND, trend_ui};
 use super::recent::{EndedRow, RowTime, ended_row_ui};
 use super::{Commands, View};
@@ -27,7 +26,6 @@ const BAR: f32 = 10.0;
 
 pub(crate) fn history_ui(ui: &mut Ui, view: View<'_>, page: &mut HistoryState, out: &mut Commands) {
     ui.spacing_mut().item_spacing.y = theme::GAP;
-    banners_ui(ui, view, out);
     let before = page.list();
     filter_ui(ui, view, page, out);
     let has_selected = view.store.selected().is_some();
@@ -44,7 +42,7 @@ pub(crate) fn history_ui(ui: &mut Ui, view: View<'_>, page: &mut HistoryState, o
         page.marked.clear();
     }
     if has_selected {
-        detail_ui(ui, view, detail, out);
+        detail_ui(ui, view, detail, DetailLayout::Low, out);
     }
 }
 
@@ -174,7 +172,7 @@ fn nothing_ui(ui: &mut Ui, rect: Rect, view: View<'_>, page: &HistoryState, out:
     let text = match (view.store.history().is_whole(), is_filtered) {
         (false, false) => "Reading the runs…",
         (false, true) => "Searching…",
-        (true, false) => "Runs that have ended are listed here",
+        (true, false) => "Runs that have ended are listed here; Start… runs the first one",
         (true, true) => "No run matches the filter",
     };
     let at = rect.center() - vec2(0.0, 20.0);

@@ -15,7 +15,6 @@ use super::super::log_page::{LogCommand, LogPage};
 use super::super::widgets::{
     AccessibleName, Card, Icon, Lever, Tone, label_at, numbers_at, region, text_width,
 };
-use super::banner::banners_ui;
 use super::{Commands, View};
 use crate::base::id::AttemptKey;
 use crate::ui::theme::Tokens;
@@ -33,7 +32,6 @@ pub(crate) fn log_view_ui(
     page: &mut LogPage,
     out: &mut Commands,
 ) {
-    banners_ui(ui, view, out);
     let title = format!("Log of {}", log.key.step_id);
     let height = ui.available_height();
     Card::new(&title).show(ui, |ui, head| {

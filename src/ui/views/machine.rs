@@ -4,7 +4,6 @@ use egui::{Align2, Color32, CornerRadius, Rect, Role, ScrollArea, Sense, Stroke,
 
 use super::super::limit_form::MachinePage;
 use super::super::widgets::{AccessibleName, Card, label_at, numbers_at};
-use super::banner::banners_ui;
 use super::limits_card::limits_card_ui;
 use super::machine_plots::plots_ui;
 use super::{Commands, View};
@@ -21,7 +20,6 @@ const FIGURE: f32 = 26.0;
 pub(crate) fn machine_ui(ui: &mut Ui, view: View<'_>, page: &mut MachinePage, out: &mut Commands) {
     ScrollArea::vertical().id_salt("machine").auto_shrink([false, false]).show(ui, |ui| {
         ui.spacing_mut().item_spacing.y = theme::GAP;
-        banners_ui(ui, view, out);
         plots_ui(ui, view, page.span, out);
         let width = ui.available_width();
         if width < WIDE {

@@ -1,6 +1,6 @@
 //! Menus: the pipelines that can be started, and the further commands of a run.
 
-use egui::{Popup, Response, Ui};
+use egui::{Button, Popup, Response, Ui};
 
 use super::super::command::{Command, Page};
 use super::super::offers::start_lever;
@@ -36,11 +36,18 @@ pub(crate) fn start_menu_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
 }
 
 /// The menu of a run's further commands, under the lever `response`.
-pub(crate) fn run_menu_ui(response: &Response, run: &RunSummary, out: &mut Commands) {
+pub(crate) fn run_menu_ui(response: &Response, run: &RunSummary, is_selected: bool, out: &mut Commands) {
     Popup::menu(response).show(|ui| {
         ui.set_min_width(200.0);
         let open = Command::OpenRun(run.run_id.clone());
-        if ui.button(open.label().text).clicked() {
+        let label = open.label();
+        // Its key opens the selected run.
+        let key = label.shortcut.filter(|_| is_selected).map(|key| ui.ctx().format_shortcut(&key));
+        let button = match key {
+            Some(key) => Button::new(label.text).shortcut_text(key),
+            None => Button::new(label.text),
+        };
+        if ui.add(button).accessible_name(label.text).clicked() {
             out.push(open);
             ui.close();
         }

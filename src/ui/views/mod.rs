@@ -19,6 +19,8 @@ mod machine;
 mod machine_plots;
 mod menus;
 mod now;
+mod now_list;
+mod now_traffic;
 mod outline;
 mod outline_tree;
 mod palette;
@@ -35,6 +37,7 @@ mod schedule;
 mod settings;
 mod start_sheet;
 mod timeline;
+mod toasts;
 mod waiting;
 
 use chrono::{DateTime, Utc};
@@ -46,14 +49,16 @@ use super::history_filter::HistoryState;
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
 use super::log_page::LogPage;
+use super::now_page::NowPage;
 use super::settings_form::SettingsPage;
 use super::state::WindowState;
 use super::theme;
 use crate::window::AppStore;
+pub(super) use banner::strip_ui;
 pub(super) use dialogs::overlay_ui;
 pub(super) use frame::{header_ui, rail_ui};
 pub(super) use palette::PaletteState;
-pub(super) use waiting::is_waiting;
+pub(super) use toasts::toasts_ui;
 
 /// What a view paints from.
 #[derive(Clone, Copy)]
@@ -82,6 +87,7 @@ pub(super) type Commands = Vec<Command>;
 pub(super) fn page_ui(
     ui: &mut Ui,
     view: View<'_>,
+    now: &mut NowPage,
     (schedule, machine, history, log, settings): (
         &mut SchedulePage,
         &mut MachinePage,
@@ -95,7 +101,7 @@ pub(super) fn page_ui(
         return log_view::log_view_ui(ui, view, open, log, out);
     }
     match view.state.page {
-        Page::Now => now::now_ui(ui, view, out),
+        Page::Now => now::now_ui(ui, view, now, out),
         Page::History => history::history_ui(ui, view, history, out),
         Page::Pipelines => pipelines::pipelines_ui(ui, view, out),
         Page::Schedule => schedule::schedule_ui(ui, view, schedule, out),

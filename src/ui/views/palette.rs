@@ -1,9 +1,14 @@
 //! The palette: type a few letters of any possible command, and press Enter.
 
+use std::cmp::Reverse;
+
+use chrono::{DateTime, Utc};
 use egui::{Align2, Id, Key, Modal, Modifiers, Rect, ScrollArea, TextEdit, Ui, pos2, vec2};
+use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
+use nucleo_matcher::{Config, Matcher, Utf32Str};
 
 use super::super::command::Command;
-use super::super::offers::{offered, with_shortcut};
+use super::super::offers::{offered, other_names, with_shortcut};
 use super::super::widgets::{Card, Corners, Icon, RowKind, label_at, row_ui};
 use super::{Commands, View};
 use crate::ui::theme;
@@ -13,19 +18,68 @@ const ROW: f32 = 36.0;
 const MAX_ROWS: f32 = 9.0;
 
 /// The query, and the entry that Enter runs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct PaletteState {
     query: String,
     /// None until something is typed or an arrow key is pressed: Enter alone must not run a command.
     index: Option<usize>,
+    found: Option<Found>,
+}
+
+/// What was found. It is searched anew for another query, and as time goes by: what can be done may have changed.
+#[derive(Debug, Clone, PartialEq)]
+struct Found {
+    query: String,
+    at: DateTime<Utc>,
+    n_jobs: usize,
+    entries: Vec<Command>,
 }
 
 impl PaletteState {
     /// With the text that was typed in the frame that opened it.
     pub(crate) fn typed(query: String) -> Self {
         let index = (!query.is_empty()).then_some(0);
-        Self { query, index }
+        Self { query, index, found: None }
     }
+
+    fn search(&mut self, view: View<'_>) {
+        let n_jobs = view.store.job_names().len();
+        let is_new =
+            |found: &Found| found.query == self.query && found.at == view.now && found.n_jobs == n_jobs;
+        if !self.found.as_ref().is_some_and(is_new) {
+            let entries = search(offered(view.store), &self.query, |command| {
+                let other = other_names(view.store, command).unwrap_or_default();
+                format!("{} {other}", command.name())
+            });
+            self.found = Some(Found { query: self.query.clone(), at: view.now, n_jobs, entries });
+        }
+    }
+
+    fn entries(&self) -> &[Command] {
+        self.found.as_ref().map_or(&[], |found| &found.entries)
+    }
+}
+
+/// The commands whose names match, the best first; equally good ones in their order. After them the search of all runs
+/// of the past, most of which have no command of their own here.
+fn search(commands: Vec<Command>, query: &str, names: impl Fn(&Command) -> String) -> Vec<Command> {
+    let query = query.trim().replace("...", "…");
+    if query.is_empty() {
+        return commands;
+    }
+    let pattern = Pattern::new(&query, CaseMatching::Ignore, Normalization::Smart, AtomKind::Fuzzy);
+    let mut matcher = Matcher::new(Config::DEFAULT);
+    let mut chars = Vec::new();
+    let mut scored: Vec<(u32, Command)> = commands
+        .into_iter()
+        .filter_map(|command| {
+            let score = pattern.score(Utf32Str::new(&names(&command), &mut chars), &mut matcher)?;
+            Some((score, command))
+        })
+        .collect();
+    scored.sort_by_key(|(score, _)| Reverse(*score));
+    let found = scored.into_iter().map(|(_, command)| command);
+    found.chain([Command::SearchHistory(query)]).collect()
 }
 
 pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, out: &mut Commands) {
@@ -73,29 +127,22 @@ pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, 
                 state.index = Some(0);
             }
             // After the text field was handled, so that Enter in the same frame applies to the new text.
-            let found: Vec<Command> = offered(view.store)
-                .into_iter()
-                .filter(|command| matches_query(&command.name(), &state.query))
-                .collect();
-            state.index = state.index.map(|index| index.min(found.len().saturating_sub(1)));
+            state.search(view);
+            let found = state.entries();
+            let index = state.index.map(|index| index.min(found.len().saturating_sub(1)));
             if enter {
-                chosen = state.index.and_then(|index| found.get(index).cloned());
+                chosen = index.and_then(|index| found.get(index).cloned());
             }
-            if found.is_empty() {
-                let (_, rect) = ui.allocate_space(vec2(WIDTH, ROW));
-                let style = (theme::body(), tokens.muted);
-                let at = pos2(rect.left() + 42.0, rect.center().y);
-                label_at(ui, at, Align2::LEFT_CENTER, "No action has this name", style, WIDTH);
-            }
-            let list = ScrollArea::vertical().max_height(MAX_ROWS * ROW).auto_shrink([false, true]);
-            // Otherwise the list would keep the small height that it had for few entries.
+            // It keeps its height, so that no entry moves while one types.
+            let list = ScrollArea::vertical().max_height(MAX_ROWS * ROW).auto_shrink([false, false]);
             list.min_scrolled_height(MAX_ROWS * ROW).show_rows(ui, ROW, found.len(), |ui, range| {
                 for at in range {
-                    if entry_ui(ui, &found[at], Some(at) == state.index, at + 1 == found.len(), &keyed) {
+                    if entry_ui(ui, &found[at], Some(at) == index, at + 1 == found.len(), &keyed) {
                         chosen = Some(found[at].clone());
                     }
                 }
             });
+            state.index = index;
         });
     if let Some(command) = chosen {
         out.push(Command::CloseOverlay);
@@ -140,20 +187,43 @@ fn entry_ui(ui: &mut Ui, command: &Command, is_selected: bool, is_last: bool, ke
     response.clicked()
 }
 
-/// Whether every word of `query` is in `name`.
-fn matches_query(name: &str, query: &str) -> bool {
-    let name = name.to_lowercase();
-    query.to_lowercase().split_whitespace().all(|word| name.contains(word))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::matches_query;
+    use super::super::super::command::Page;
+    use super::*;
+    use crate::base::id::RunId;
+
+    /// The names of what is found among these.
+    fn found(query: &str) -> Vec<String> {
+        let run = |name: &str| Command::OpenRun(RunId::new(name).unwrap());
+        let commands = vec![
+            Command::AskStart("price-list".to_owned()),
+            run("books-20261123"),
+            run("nightly-books"),
+            Command::Show(Page::Pipelines),
+            Command::AskStopAll,
+        ];
+        search(commands, query, Command::name).iter().map(Command::name).collect()
+    }
 
     #[test]
-    fn every_word_typed_must_occur() {
-        assert!(matches_query("Pause books-20261123", "bo pau"));
-        assert!(matches_query("Pause books-20261123", ""));
-        assert!(!matches_query("Pause books-20261123", "resume"));
+    fn words_match_in_any_order_and_with_letters_left_out_and_the_best_is_first() {
+        for (query, first) in [
+            ("books 2026", "Open the run books-20261123"),
+            ("ngbk", "Open the run nightly-books"),
+            ("PIPE", "Pipelines"),
+            ("start...", "Start… price-list"),
+            ("stop all…", "Stop all…"),
+            ("prlist", "Start… price-list"),
+        ] {
+            assert_eq!(found(query)[0], first, "{query}");
+        }
+        assert_eq!(found("  ").len(), 5, "nothing typed leaves nothing out");
+    }
+
+    #[test]
+    fn what_nothing_here_is_named_can_still_be_searched_in_the_past() {
+        assert_eq!(found("zzz"), ["Search the history for zzz"]);
+        assert_eq!(found("books").last().unwrap(), "Search the history for books");
     }
 }

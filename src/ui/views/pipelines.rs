@@ -8,7 +8,6 @@ use super::super::state::Overlay;
 use super::super::widgets::{
     AccessibleName, Card, Corners, Icon, Lever, RowKind, Tone, label_at, paragraph, row_ui,
 };
-use super::banner::banners_ui;
 use super::{Commands, View};
 use crate::api;
 use crate::ui::{format, theme};
@@ -19,7 +18,6 @@ const FORM: f32 = 64.0;
 
 pub(crate) fn pipelines_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     ui.spacing_mut().item_spacing.y = theme::GAP;
-    banners_ui(ui, view, out);
     let Some(pipelines) = view.store.pipelines() else {
         paragraph(ui, "Reading the pipelines…", (theme::body(), theme::tokens(ui).muted));
         return;
@@ -33,6 +31,7 @@ pub(crate) fn pipelines_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         | Overlay::Quit
         | Overlay::Leaving(_)
         | Overlay::StopAll
+        | Overlay::ForceStop(_)
         | Overlay::RemoveJob(_) => None,
     };
     let max_height = ui.available_height() - theme::CARD_HEAD - 4.0;

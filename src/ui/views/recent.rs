@@ -1,56 +1,22 @@
-//! Ended runs as rows, and the newest few of them on the first page.
+//! The row of a run that has ended.
 
 use egui::{Align2, Id, Rect, Response, Ui, pos2, vec2};
 
-use super::super::command::{Command, Page};
+use super::super::command::Command;
 use super::super::offers::first_lever;
 use super::super::widgets::{
-    AccessibleName, Card, Corners, Icon, Lever, RowKind, Tone, label_at, numbers_at, row_ui, state_at,
+    AccessibleName, Corners, Icon, Lever, RowKind, label_at, numbers_at, row_ui, state_at,
 };
-use super::running::{names_at, pull_row, state_text};
+use super::running::{names_at, state_text};
 use super::{Commands, View, menus};
 use crate::api;
 use crate::run::{RunState, RunSummary};
 use crate::ui::{format, theme};
 use crate::window::Action;
 
-/// The most rows on the first page; History has more.
-const MAX_ROWS: usize = 12;
-/// The fewest rows on the first page, even in a low window.
-const MIN_ROWS: usize = 3;
 const FIRST: f32 = 98.0;
 const SECOND: f32 = 114.0;
 const LEVERS: f32 = FIRST + 6.0 + SECOND + 2.0 + theme::LEVER;
-
-/// The card of the newest few, at most `max_height` high; nothing if nothing has ended.
-pub(crate) fn recent_ui(ui: &mut Ui, view: View<'_>, max_height: f32, out: &mut Commands) {
-    let n_recent = view.store.recent().len();
-    if n_recent == 0 {
-        return;
-    }
-    Card::new("Recent").show(ui, |ui, rect| {
-        let command = Command::Show(Page::History);
-        let lever = Lever::of(ui, &command).without_icon().text("All").tone(Tone::Quiet);
-        let mut right = rect.right() + 12.0;
-        if lever.ui_before(ui, &mut right, rect, theme::LEVER - 4.0).clicked() {
-            out.push(command);
-        }
-        let n_fitting = ((max_height - theme::CARD_HEAD) / theme::ROW).floor().max(0.0) as usize;
-        let n_rows = n_recent.min(n_fitting.clamp(MIN_ROWS, MAX_ROWS));
-        for at in 0..n_rows {
-            let Some(entry) = view.store.recent_at(at) else { continue };
-            let selected = view.store.selected();
-            let row = EndedRow {
-                run: &entry.run,
-                time: RowTime::Ended,
-                is_selected: selected.is_some_and(|selected| selected.run.run_id == entry.run.run_id),
-                is_last: at + 1 == n_rows,
-            };
-            let response = ended_row_ui(ui, view, &row, out);
-            pull_row(&response, &entry.run.run_id, out);
-        }
-    });
-}
 
 /// One run that has ended, in a list.
 #[derive(Clone, Copy)]
@@ -108,7 +74,7 @@ pub(crate) fn ended_row_ui(ui: &mut Ui, view: View<'_>, row: &EndedRow<'_>, out:
         numbers_at(ui, pos2(time.left(), lower), Align2::LEFT_CENTER, &took, (theme::small(), tokens.muted));
     }
     let levers = Rect::from_min_max(pos2(rect.right() - LEVERS, rect.top()), rect.max);
-    levers_ui(ui, levers, run, out);
+    levers_ui(ui, levers, run, is_selected, out);
     response
 }
 
@@ -136,7 +102,7 @@ fn why_text(ui: &Ui, run: &RunSummary) -> (String, egui::Color32) {
     (text, ink)
 }
 
-fn levers_ui(ui: &mut Ui, rect: Rect, run: &RunSummary, out: &mut Commands) {
+fn levers_ui(ui: &mut Ui, rect: Rect, run: &RunSummary, is_selected: bool, out: &mut Commands) {
     let (run_id, state) = (&run.run_id, run.state);
     let top = rect.center().y - theme::LEVER / 2.0;
     let place = |left: f32, width: f32| Rect::from_min_size(pos2(left, top), vec2(width, theme::LEVER));
@@ -152,5 +118,5 @@ fn levers_ui(ui: &mut Ui, rect: Rect, run: &RunSummary, out: &mut Commands) {
     }
     let more = place(rect.right() - theme::LEVER, theme::LEVER);
     let response = Lever::icon(Icon::More, format!("More for {run_id}")).ui_at(ui, more);
-    menus::run_menu_ui(&response, run, out);
+    menus::run_menu_ui(&response, run, is_selected, out);
 }

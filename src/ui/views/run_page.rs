@@ -12,7 +12,6 @@ use super::super::widgets::{
     AccessibleName, Card, Icon, Lever, label_at, numbers_at, paragraph, progress_bar, region, state_at,
     text_width,
 };
-use super::banner::banners_ui;
 use super::log_tail::log_tail_ui;
 use super::run_facts::{checkpoints_ui, decisions_ui, definition_ui, outputs_ui, params_ui};
 use super::run_gantt::{gantt_height, gantt_ui};
@@ -94,7 +93,6 @@ fn levers_of(entry: &RunEntry) -> Vec<Action> {
 /// The page below its head.
 pub(crate) fn run_page_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     ui.spacing_mut().item_spacing.y = theme::GAP;
-    banners_ui(ui, view, out);
     let tokens = theme::tokens(ui);
     let Some(entry) = view.store.selected() else {
         let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 120.0));

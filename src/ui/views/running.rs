@@ -1,140 +1,24 @@
-//! The card of living runs. A row shows in this order: state, run, current step, elapsed and remaining time, cost,
+//! The row of a living run. It shows in this order: state, run, current step, elapsed and remaining time, cost,
 //! levers.
 
-use chrono::TimeDelta;
-use egui::{Align2, Id, Rect, Response, ScrollArea, Ui, pos2, vec2};
+use egui::{Align2, Id, Rect, Response, Ui, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::offers::{first_lever, second_lever};
 use super::super::widgets::{
-    Card, Corners, Icon, Lever, RowKind, Tone, label_at, numbers_at, progress_bar, row_ui, sparkline,
-    state_at,
+    AccessibleName, Corners, Icon, Lever, RowKind, Tone, label_at, numbers_at, progress_bar, row_ui,
+    sparkline, state_at,
 };
-use super::waiting::is_waiting;
 use super::{Commands, View, menus};
 use crate::base::id::RunId;
 use crate::run::{RunState, RunSummary, StepSummary};
 use crate::ui::{format, theme};
-use crate::window::{RunEntry, RunUsage};
+use crate::window::{Left, RunEntry, RunUsage, left_of};
 
-/// The most rows before the card scrolls.
-const MAX_ROWS: usize = 6;
 /// The width of the three levers at the right of each row.
 const LEVERS: f32 = FIRST + 6.0 + SECOND + 2.0 + theme::LEVER;
 const FIRST: f32 = 98.0;
 const SECOND: f32 = 82.0;
-
-/// The card, at most `max_height` high; nothing if nothing lives.
-pub(crate) fn running_ui(ui: &mut Ui, view: View<'_>, max_height: f32, out: &mut Commands) {
-    let id = ui.scope_id().with("running");
-    let rows = ordered_rows(ui, id, view);
-    if rows.is_empty() {
-        return;
-    }
-    let has_costs = rows.iter().any(|entry| !entry.usage().is_empty());
-    let n_fitting = ((max_height - theme::CARD_HEAD) / theme::ROW).floor().max(3.0) as usize;
-    let n_shown = rows.len().min(MAX_ROWS).min(n_fitting);
-    let offset = offset_to_selected(ui, id, view, n_shown, |run_id| {
-        rows.iter().position(|entry| entry.run.run_id == *run_id)
-    });
-    let response = ui.scope(|ui| {
-        Card::new("Running").count(rows.iter().filter(|entry| !entry.run.state.is_ended()).count()).show(
-            ui,
-            |ui, rect| {
-                summary_at(ui, rect, view);
-                let area = ScrollArea::vertical()
-                    .id_salt("running rows")
-                    .max_height(n_shown as f32 * theme::ROW)
-                    .auto_shrink([false, true]);
-                let area = match offset {
-                    Some(offset) => area.vertical_scroll_offset(offset),
-                    None => area,
-                };
-                let shown = area.show_rows(ui, theme::ROW, rows.len(), |ui, range| {
-                    // The largest value of all visible curves, so that they share one scale.
-                    let held = rows[range.clone()].iter().flat_map(|entry| shown_usage(entry));
-                    let peak_memory =
-                        has_costs.then(|| held.map(|usage| usage.memory_bytes).max().unwrap_or_default());
-                    for at in range {
-                        let corners = if at + 1 == rows.len() { Corners::Bottom } else { Corners::Square };
-                        run_row_ui(ui, view, rows[at], (corners, peak_memory), out);
-                    }
-                });
-                keep_offset(ui, id, shown.state.clamped_offset().y);
-            },
-        );
-    });
-    let rect = response.response.rect;
-    ui.data_mut(|data| data.insert_temp(id.with("rect"), rect));
-}
-
-/// The rows in order. While the pointer is over them, each keeps its place, even a run that ends.
-fn ordered_rows<'a>(ui: &Ui, id: Id, view: View<'a>) -> Vec<&'a RunEntry> {
-    let rect = ui.data(|data| data.get_temp::<Rect>(id.with("rect")));
-    let is_pointed_at =
-        rect.is_some_and(|rect| ui.ctx().pointer_hover_pos().is_some_and(|pos| rect.contains(pos)));
-    let shown: Vec<RunId> = ui.data(|data| data.get_temp(id)).unwrap_or_default();
-    let mut rows: Vec<&RunEntry> = if is_pointed_at {
-        shown.iter().filter_map(|run_id| view.store.run(run_id)).collect()
-    } else {
-        Vec::new()
-    };
-    let n_held = rows.len();
-    for entry in view.store.living().filter(|entry| !is_waiting(entry)) {
-        if !rows[..n_held].iter().any(|held| held.run.run_id == entry.run.run_id) {
-            rows.push(entry);
-        }
-    }
-    let shown: Vec<RunId> = rows.iter().map(|entry| entry.run.run_id.clone()).collect();
-    ui.data_mut(|data| data.insert_temp(id, shown));
-    rows
-}
-
-/// The offset to scroll to when another run was selected and its row (found by `find`) is not visible. `n_shown` rows
-/// are visible at once.
-pub(crate) fn offset_to_selected(
-    ui: &Ui,
-    id: Id,
-    view: View<'_>,
-    n_shown: usize,
-    find: impl FnOnce(&RunId) -> Option<usize>,
-) -> Option<f32> {
-    let selected = view.store.selected().map(|entry| entry.run.run_id.clone());
-    let last: Option<RunId> = ui.data(|data| data.get_temp(id.with("selected")));
-    if selected == last {
-        return None;
-    }
-    ui.data_mut(|data| match &selected {
-        Some(run_id) => {
-            data.insert_temp(id.with("selected"), run_id.clone());
-        }
-        None => data.remove::<RunId>(id.with("selected")),
-    });
-    let at = find(&selected?)?;
-    let offset: f32 = ui.data(|data| data.get_temp(id.with("offset"))).unwrap_or_default();
-    let lowest = (at + 1).saturating_sub(n_shown) as f32 * theme::ROW;
-    Some(offset.clamp(lowest, at as f32 * theme::ROW))
-}
-
-/// Remembers the present offset for [`offset_to_selected`].
-pub(crate) fn keep_offset(ui: &Ui, id: Id, offset: f32) {
-    ui.data_mut(|data| data.insert_temp(id.with("offset"), offset));
-}
-
-/// A summary of the last hour, at the right of the card's head.
-fn summary_at(ui: &Ui, rect: Rect, view: View<'_>) {
-    let hour = view.now - TimeDelta::hours(1);
-    let in_hour = || view.store.recent().take_while(|entry| entry.ended_at() > hour);
-    let n_ended = in_hour().count();
-    if n_ended == 0 {
-        return;
-    }
-    let n_failed = in_hour().filter(|entry| entry.run.state == RunState::Failed).count();
-    let failed = if n_failed == 0 { "none failed".to_owned() } else { format!("{n_failed} failed") };
-    let text = format!("{n_ended} finished in the last hour, {failed}");
-    let style = (theme::small(), theme::tokens(ui).muted);
-    label_at(ui, rect.right_center(), Align2::RIGHT_CENTER, text, style, rect.width() / 2.0);
-}
 
 struct Columns {
     state: Rect,
@@ -155,7 +39,7 @@ fn columns(rect: Rect, wants_cost: bool) -> Columns {
     let state = take(112.0);
     let job = take(if rect.width() < 820.0 { 150.0 } else { 186.0 });
     let rest = rect.right() - LEVERS - job.right() - 3.0 * theme::GAP - 92.0;
-    let cost_width = if !wants_cost || rest < 330.0 {
+    let cost_width = if !wants_cost || rest < 300.0 {
         0.0
     } else if rest < 470.0 {
         130.0
@@ -202,7 +86,8 @@ pub(crate) fn state_text(run: &RunSummary, view: View<'_>) -> String {
     }
 }
 
-fn run_row_ui(
+/// The row. A run that has ended while the pointer kept its row in place has no levers.
+pub(crate) fn run_row_ui(
     ui: &mut Ui,
     view: View<'_>,
     entry: &RunEntry,
@@ -216,8 +101,11 @@ fn run_row_ui(
     let percent = format::percent(run.progress);
     let elapsed = format::clock(entry.run.took(view.now));
     let second = time_text(entry, view);
-    let name =
-        format!("{state}, {}, {}, {place}, {percent}, {elapsed}, {second}", run.pipeline_id, run.run_id);
+    let cost = cost_text(entry, view).map_or_else(String::new, |cost| format!(", {cost}"));
+    let name = format!(
+        "{state}, {}, {}, {place}, {percent}, {elapsed}, {second}{cost}",
+        run.pipeline_id, run.run_id
+    );
     let kind = RowKind { name: &name, is_selected, corners };
     let row_id = Id::unique(("living run", run.run_id.as_str()));
     let (rect, response) = row_ui(ui, row_id, theme::ROW, &kind);
@@ -253,6 +141,11 @@ fn run_row_ui(
         numbers_at(ui, at, Align2::LEFT_CENTER, &second, (theme::small(), tokens.muted));
         if let (Some(cost), Some(peak_memory)) = (columns.cost, peak_memory) {
             cost_at(ui, cost, entry, peak_memory);
+            if let Some(text) = cost_text(entry, view).filter(|_| response.hovered())
+                && ui.rect_contains_pointer(cost)
+            {
+                response.tip(&text);
+            }
         }
     }
     let levers = columns(rect, peak_memory.is_some()).levers;
@@ -289,9 +182,11 @@ fn time_text(entry: &RunEntry, view: View<'_>) -> String {
         RunState::Paused => "clock stopped".to_owned(),
         RunState::Stopping => "ending".to_owned(),
         RunState::Queued => "waiting".to_owned(),
-        RunState::Running => entry
-            .remaining_time(view.now)
-            .map_or_else(String::new, |left| format!("{} left", format::about(left))),
+        RunState::Running => match left_of(entry, view.store.estimate(&entry.run.pipeline_id), view.now) {
+            Some(Left::About(left)) => format!("{} left", format::about(left)),
+            Some(Left::Over(over)) => format!("{} over usual", format::about(over)),
+            None => String::new(),
+        },
         RunState::Stopped
         | RunState::ForceStopped
         | RunState::Completed
@@ -301,9 +196,22 @@ fn time_text(entry: &RunEntry, view: View<'_>) -> String {
 }
 
 /// The part of its usage that a curve shows.
-fn shown_usage(entry: &RunEntry) -> impl ExactSizeIterator<Item = &RunUsage> {
+pub(crate) fn shown_usage(entry: &RunEntry) -> impl ExactSizeIterator<Item = &RunUsage> {
     let n_older = entry.usage().len().saturating_sub(60);
     entry.usage().range(n_older..)
+}
+
+/// Its usage in words, with what the share of CPU is of.
+fn cost_text(entry: &RunEntry, view: View<'_>) -> Option<String> {
+    let last = entry.usage().back()?;
+    let n_cores = view.store.machine().back().map_or(0, |sample| sample.cores.len());
+    let of = format::of_cores(n_cores);
+    let memory = format::bytes(last.memory_bytes);
+    Some(
+        format!("CPU {} {of}", format::percent(last.cpu_fraction)).trim_end().to_owned()
+            + ", memory "
+            + &memory,
+    )
 }
 
 /// Its usage of CPU and memory, each as a curve and a figure if there is room.
@@ -381,5 +289,5 @@ fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, is_selected: bool, out: 
         }
     }
     let response = Lever::icon(Icon::More, format!("More for {run_id}")).ui_at(ui, more);
-    menus::run_menu_ui(&response, &entry.run, out);
+    menus::run_menu_ui(&response, &entry.run, is_selected, out);
 }

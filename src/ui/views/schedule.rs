@@ -8,7 +8,6 @@ use egui::{Align2, ScrollArea, Ui, pos2, vec2};
 use super::super::command::Command;
 use super::super::job_form::SchedulePage;
 use super::super::widgets::{Card, Lever, Tone, label_at, paragraph};
-use super::banner::banners_ui;
 use super::job_card::job_card_ui;
 use super::job_row::{ROW, job_row_ui};
 use super::{Commands, View};
@@ -19,7 +18,6 @@ const CARD: f32 = 300.0;
 
 pub(crate) fn schedule_ui(ui: &mut Ui, view: View<'_>, page: &mut SchedulePage, out: &mut Commands) {
     ui.spacing_mut().item_spacing.y = theme::GAP;
-    banners_ui(ui, view, out);
     let jobs = view.store.jobs();
     let Some(total) = jobs.total() else {
         ask(view, page, 0..1, out);

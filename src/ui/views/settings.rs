@@ -10,7 +10,6 @@ use super::super::limit_form::MachinePage;
 use super::super::offers::SCALES;
 use super::super::settings_form::{KEYS, SettingField, SettingsPage};
 use super::super::widgets::{AccessibleName, Card, Lever, Tone, label_at, paragraph, remark, segments_at};
-use super::banner::banners_ui;
 use super::limits_card::limits_card_ui;
 use super::{Commands, View};
 use crate::settings::SettingKey;
@@ -28,7 +27,6 @@ pub(crate) fn settings_ui(
     out: &mut Commands,
 ) {
     ui.spacing_mut().item_spacing.y = theme::GAP;
-    banners_ui(ui, view, out);
     ScrollArea::vertical().id_salt("settings").auto_shrink([false, false]).show(ui, |ui| {
         ui.spacing_mut().item_spacing.y = theme::GAP;
         let width = ui.available_width();

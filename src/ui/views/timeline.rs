@@ -10,7 +10,6 @@ use super::axis::{
     Axis, Chart, CurveLook, GUTTER, LimitLine, TIMES, TOP, cross_at, curve, limit_labels_at, marks_ui, tip_at,
 };
 use super::lanes::{Bar, LANE};
-use super::waiting::is_waiting;
 use super::{Commands, View};
 use crate::resources::MachineSample;
 use crate::run::{RunState, StepState};
@@ -148,7 +147,7 @@ fn spans(entry: &RunEntry, now: DateTime<Utc>) -> Vec<Span<'_>> {
         })
         .collect();
     // If a program drives the run, or it ended before this window opened, it is one span.
-    if spans.is_empty() && !is_waiting(entry) {
+    if spans.is_empty() && !entry.is_waiting() {
         let until = entry.run.finished_at.unwrap_or(now);
         spans.push((entry.run.started_at, until, "", Some(as_step(entry.run.state))));
     }

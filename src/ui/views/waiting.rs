@@ -1,12 +1,12 @@
-//! The card of runs that have not begun, and of runs in which a step waits and none runs. Each row has one sentence
-//! about what it waits for, with the run that has it as a link.
+//! The row of a run that has not begun, or in which a step waits and none runs. It has one sentence about what the run
+//! waits for, with the run that has it as a link.
 
-use egui::{Align2, CursorIcon, Id, Rect, Role, ScrollArea, Sense, Ui, pos2, vec2};
+use egui::{Align2, CursorIcon, Id, Rect, Role, Sense, Ui, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::offers::second_lever;
 use super::super::widgets::{
-    AccessibleName, Card, Corners, Icon, Lever, RowKind, label_at, numbers_at, row_ui, state_at,
+    AccessibleName, Corners, Icon, Lever, RowKind, label_at, numbers_at, row_ui, state_at,
 };
 use super::running::{names_at, pull_row};
 use super::{Commands, View, menus};
@@ -17,48 +17,12 @@ use crate::run::RunState;
 use crate::ui::{format, theme};
 use crate::window::{Action, RunEntry};
 
-/// The most rows before the card scrolls.
-const MAX_ROWS: usize = 4;
 /// The width of the levers at the right of each row.
 const LEVERS: f32 = ADMIT + 6.0 + SKIP + 2.0 + theme::LEVER;
 const ADMIT: f32 = 128.0;
 const SKIP: f32 = 76.0;
 /// The smallest width in which a run's name is readable.
 const MIN_LINK: f32 = 48.0;
-
-/// The card; nothing if no run waits.
-pub(crate) fn waiting_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
-    let rows: Vec<&RunEntry> = view.store.living().filter(|entry| is_waiting(entry)).collect();
-    if rows.is_empty() {
-        return;
-    }
-    Card::new("Waiting").count(rows.len()).show(ui, |ui, _| {
-        ScrollArea::vertical()
-            .id_salt("waiting rows")
-            .max_height(rows.len().min(MAX_ROWS) as f32 * theme::ROW)
-            .auto_shrink([false, true])
-            .show_rows(ui, theme::ROW, rows.len(), |ui, range| {
-                for at in range {
-                    let corners = if at + 1 == rows.len() { Corners::Bottom } else { Corners::Square };
-                    waiting_row_ui(ui, view, rows[at], corners, out);
-                }
-            });
-    });
-}
-
-/// Whether the run makes no progress because it, or one of its steps, waits to be admitted.
-pub(crate) fn is_waiting(entry: &RunEntry) -> bool {
-    entry.run.state == RunState::Queued || held_step(entry).is_some()
-}
-
-/// A step that waits to be admitted, in a run of which no step runs.
-fn held_step(entry: &RunEntry) -> Option<&StepId> {
-    let steps = entry.steps();
-    if entry.run.state != RunState::Running || steps.iter().any(|step| step.state.is_live()) {
-        return None;
-    }
-    steps.iter().find(|step| step.waits_for.is_some()).map(|step| &step.step_id)
-}
 
 /// What a run, or one of its steps, waits for, by the last update.
 fn wait_of<'a>(view: View<'a>, entry: &'a RunEntry, step_id: Option<&StepId>) -> Option<&'a Wait> {
@@ -106,9 +70,15 @@ fn sentence_at(
     label_at(ui, pos2(link.right(), pos.y), Align2::LEFT_CENTER, after, muted, right - link.right());
 }
 
-fn waiting_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, corners: Corners, out: &mut Commands) {
+pub(crate) fn waiting_row_ui(
+    ui: &mut Ui,
+    view: View<'_>,
+    entry: &RunEntry,
+    corners: Corners,
+    out: &mut Commands,
+) {
     let run = &entry.run;
-    let wait = wait_of(view, entry, held_step(entry));
+    let wait = wait_of(view, entry, entry.held_step());
     let sentence = match wait {
         Some(wait) => wait.sentence(view.now),
         None => run.error.as_deref().unwrap_or("Waiting for its turn").to_owned(),
@@ -152,5 +122,5 @@ fn waiting_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, corners: Corner
     }
     let place = Rect::from_min_size(pos2(left, top), vec2(theme::LEVER, theme::LEVER));
     let response = Lever::icon(Icon::More, format!("More for {}", run.run_id)).ui_at(ui, place);
-    menus::run_menu_ui(&response, &entry.run, out);
+    menus::run_menu_ui(&response, &entry.run, is_selected, out);
 }

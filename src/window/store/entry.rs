@@ -90,6 +90,19 @@ impl RunEntry {
         self.run.finished_at.unwrap_or(self.run.started_at)
     }
 
+    /// Whether it makes no progress because it, or one of its steps, waits to be admitted.
+    pub fn is_waiting(&self) -> bool {
+        self.run.state == RunState::Queued || self.held_step().is_some()
+    }
+
+    /// A step that waits to be admitted, if no step runs.
+    pub fn held_step(&self) -> Option<&StepId> {
+        if self.run.state != RunState::Running || self.steps.iter().any(|step| step.state.is_live()) {
+            return None;
+        }
+        self.steps.iter().find(|step| step.waits_for.is_some()).map(|step| &step.step_id)
+    }
+
     /// The estimated remaining time, if the progress allows an estimate.
     pub fn remaining_time(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
         let active = self.run.took(now);
