@@ -170,3 +170,16 @@ fn a_fire_that_is_settled_late_is_looked_up() {
     scene.tell(AppUpdate::Event(Arc::new(Event { seq: 11, at: now(), run_id: None, kind })));
     assert!(scene.sent().contains(&Action::LoadAway(now() - TimeDelta::minutes(1))));
 }
+
+#[test]
+fn a_job_that_missed_several_instants_has_a_row_for_each_and_runs_once_for_all() {
+    let missed = |key: &str| {
+        let mut item = page().items.into_iter().find(|item| item.key == "m").unwrap();
+        item.key = key.to_owned();
+        item
+    };
+    let mut scene = on_its_page(AwayPage { items: vec![missed("m"), missed("n")], ..page() });
+    assert_eq!(scene.harness.query_all_by_label("Run now nightly").count(), 2);
+    let [run_now] = does(api::RunJobNow { job_id: job_id() }.into());
+    assert_eq!(scene.pull("Run all now: fires that did not run"), [run_now, handled(&["m", "n"])]);
+}

@@ -1,6 +1,6 @@
 //! What happened while the operator was away: one line on the first page, and a page with the levers of each entry.
 
-use egui::{Align2, Id, Rect, ScrollArea, Ui, pos2, vec2};
+use egui::{Align2, Id, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::{Command, Page};
 use super::super::offers::{away_lever, is_open_away};
@@ -145,13 +145,19 @@ fn card_ui(ui: &mut Ui, view: View<'_>, kind: AwayKind, items: &[&AwayItem], out
         if lever.ui_before(ui, &mut right, rect, height).clicked() {
             out.push(mark);
         }
-        let sent: Vec<Command> = items.iter().filter_map(|item| away_lever(item, view.store)).collect();
+        let mut sent: Vec<Command> = Vec::new();
+        for command in items.iter().filter_map(|item| away_lever(item, view.store)) {
+            // A job that missed several instants runs once.
+            if !sent.contains(&command) {
+                sent.push(command);
+            }
+        }
         let text = match kind {
             AwayKind::Interrupted | AwayKind::Failed => "Resume all",
             AwayKind::Fire => "Run all now",
             AwayKind::Alert | AwayKind::TakenBack => "",
         };
-        if let Some(first) = sent.first().filter(|_| sent.len() > 1 && !text.is_empty()) {
+        if let Some(first) = sent.first().filter(|_| items.len() > 1 && !text.is_empty()) {
             let lever = Lever::of(ui, first).text(text).named(format!("{text}: {what}")).tone(Tone::Quiet);
             if lever.ui_before(ui, &mut right, rect, height).clicked() {
                 out.extend(sent);
@@ -272,17 +278,19 @@ fn item_row_ui(ui: &mut Ui, view: View<'_>, item: &AwayItem, corners: Corners, o
                 label_at(ui, names.left_center(), Align2::LEFT_CENTER, &*name, style, names.width());
             }
         }
-        let time_left = levers.left() - theme::GAP - 112.0;
-        numbers_at(ui, pos2(time_left, y), Align2::LEFT_CENTER, &when, (theme::small(), tokens.muted));
         let left = names.right() + theme::GAP;
-        let width = time_left - theme::GAP - left;
-        let style = (theme::body(), tokens.muted);
-        let text = label_at(ui, pos2(left, y), Align2::LEFT_CENTER, &*why, style, width);
+        let width = levers.left() - theme::GAP - left;
+        let (upper, lower) = (pos2(left, y - 8.0), pos2(left, y + 9.0));
+        let text = label_at(ui, upper, Align2::LEFT_CENTER, &*why, (theme::body(), tokens.text), width);
+        numbers_at(ui, lower, Align2::LEFT_CENTER, &when, (theme::small(), tokens.muted));
         if text.width() > width - 4.0 {
             response = response.tip(&why);
         }
     }
     let mut is_opened = response.clicked();
+    // A job may have missed several instants: its levers are told apart by the entry.
+    let mut own = ui.new_child(UiBuilder::new().id_salt(&item.key).max_rect(levers));
+    let ui = &mut own;
     let top = rect.center().y - theme::LEVER / 2.0;
     let mut left = levers.left();
     let mut place = |width: f32| {

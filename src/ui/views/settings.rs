@@ -195,7 +195,9 @@ fn edit_ui(ui: &mut Ui, place: Rect, (name, default): (&str, &str), text: &mut S
         .font(theme::mono())
         .margin(vec2(9.0, 7.0))
         .desired_width(place.width());
-    let response = ui.put(place, edit).accessible_name(name);
+    // In a place of its own, so that the row keeps its height.
+    let mut own = ui.new_child(UiBuilder::new().max_rect(place));
+    let response = own.put(place, edit).accessible_name(name);
     let radius = theme::LEVER_RADIUS;
     if is_wrong {
         let ring = Stroke::new(1.5, tokens.failed);
