@@ -1,6 +1,8 @@
 //! Everything that can be done in the window, in one enum. Buttons, shortcuts and the palette take their texts,
 //! tooltips, keys and icons from it. Views push its values, and the window runs them after the frame is painted.
 
+use std::path::{Path, PathBuf};
+
 use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
 
 use super::icon::Icon;
@@ -30,10 +32,20 @@ pub(super) enum Command {
     ChooseStep(Option<StepId>),
     /// Something about the whole log of an attempt.
     Log(LogCommand),
+    /// Select the pipeline of this file, or none.
+    SelectPipeline(Option<PathBuf>),
+    /// Open the form for a new pipeline.
+    AskNewPipeline,
+    /// Write the file of the new pipeline.
+    MakePipeline,
+    /// Show a job on its page.
+    OpenJob(JobId),
     /// Select a job, or none.
     SelectJob(Option<JobId>),
     /// Open the form for a new job.
     NewJob,
+    /// Open the form for a new job of this pipeline.
+    NewJobOf(String),
     /// These rows of the list of jobs are visible; none when the list is not open.
     ShowJobs(Option<std::ops::Range<usize>>),
     /// Save the form of a job.
@@ -246,6 +258,14 @@ impl Command {
             Self::SelectNeighbour(Neighbour::Previous) => {
                 Label::new("Select the row before").key(NONE, Key::ArrowUp)
             }
+            Self::SelectPipeline(Some(_)) => Label::new("Show pipeline"),
+            Self::SelectPipeline(None) => Label::new("Close the pipeline").key(NONE, Key::Escape),
+            Self::AskNewPipeline => Label::new("New pipeline…").icon(Icon::Plus).key(CTRL, Key::N),
+            Self::MakePipeline => Label::new("Create"),
+            Self::OpenJob(_) => Label::new("Show job").tooltip("Show it on the page of jobs"),
+            Self::NewJobOf(_) => {
+                Label::new("Schedule…").icon(Icon::Clock).tooltip("Add a job that starts it")
+            }
             Self::SelectJob(Some(_)) => Label::new("Show job"),
             Self::SelectJob(None) => Label::new("Close the job").key(NONE, Key::Escape),
             Self::NewJob => Label::new("New job").icon(Icon::Plus).key(CTRL, Key::N),
@@ -306,15 +326,19 @@ impl Command {
                 }
                 Action::SelectRun(run_id) => run_id.as_ref().map(RunId::to_string),
                 Action::LoadJob(job_id) => Some(job_id.to_string()),
+                Action::LoadPipeline { id, .. } => Some(id.clone()),
+                Action::NewPipeline { pipeline_id, .. } => Some(pipeline_id.to_string()),
+                Action::EditFile { path, .. } => file_name(path),
                 Action::SaveJob(form) => Some(form.job_id().to_string()),
                 Action::LoadStart(of) => Some(of.pipeline_id.clone()),
                 Action::LoadJobs { .. }
+                | Action::LoadPipelines(_)
                 | Action::LoadHistory(_)
                 | Action::CountEnded
                 | Action::Start(_)
                 | Action::LoadRuns(_)
                 | Action::Refresh
-                | Action::OpenFolder(Folder::Logs(_) | Folder::Pipelines)
+                | Action::OpenFolder(Folder::Logs(_) | Folder::Pipelines | Folder::Of(_))
                 | Action::OpenLog(None)
                 | Action::AskLog(_)
                 | Action::KeepLook(_)
@@ -324,12 +348,17 @@ impl Command {
             Self::Select(run_id) => run_id.as_ref().map(RunId::to_string),
             Self::ChooseStep(step_id) => step_id.as_ref().map(StepId::to_string),
             Self::Log(command) => command.subject(),
+            Self::SelectPipeline(path) => path.as_deref().and_then(file_name),
+            Self::OpenJob(job_id) => Some(job_id.to_string()),
+            Self::NewJobOf(pipeline) => Some(pipeline.clone()),
             Self::SelectJob(job_id) => job_id.as_ref().map(JobId::to_string),
             Self::AskRemoveJob(job_id) => Some(job_id.to_string()),
             Self::AskStart(pipeline) => Some(pipeline.clone()),
             Self::AskStartLike(run_id) => Some(run_id.to_string()),
             Self::SaveLimits | Self::RevertLimits => Some("limits".to_owned()),
-            Self::NewJob
+            Self::AskNewPipeline
+            | Self::MakePipeline
+            | Self::NewJob
             | Self::ShowJobs(_)
             | Self::SaveJob
             | Self::RevertJob
@@ -366,6 +395,10 @@ impl Command {
     }
 }
 
+fn file_name(path: &Path) -> Option<String> {
+    Some(path.file_name()?.to_string_lossy().into_owned())
+}
+
 const fn action_label(action: &Action) -> Label {
     match action {
         Action::Do(command) => label_of(command),
@@ -373,6 +406,12 @@ const fn action_label(action: &Action) -> Label {
         Action::SelectStep(_) => Label::new("Follow its log"),
         Action::LoadRun(_) | Action::LoadFacts(_) => Label::new("Load"),
         Action::LoadJobs { .. } | Action::LoadJob(_) => Label::new("Look up jobs"),
+        Action::LoadPipelines(_) | Action::LoadPipeline { .. } => Label::new("Look up pipelines"),
+        Action::EditFile { .. } => Label::new("Edit")
+            .icon(Icon::List)
+            .tooltip("Open the file in your editor; what is wrong with it shows here as it is saved")
+            .key(Modifiers::COMMAND, Key::E),
+        Action::NewPipeline { .. } => Label::new("Create the pipeline"),
         Action::LoadHistory(_) => Label::new("Look up the machine's history"),
         Action::CountEnded => Label::new("Count the runs that have ended"),
         Action::LoadRuns(_) => Label::new("Look up the runs that have ended"),
@@ -384,7 +423,7 @@ const fn action_label(action: &Action) -> Label {
         Action::OpenFolder(Folder::Log(_)) => {
             Label::new("Open outside").icon(Icon::Folder).tooltip("Show its file in the program for texts")
         }
-        Action::OpenFolder(Folder::Logs(_) | Folder::Pipelines) => {
+        Action::OpenFolder(Folder::Logs(_) | Folder::Pipelines | Folder::Of(_)) => {
             Label::new("Open folder").icon(Icon::Folder).tooltip("Show it in the file manager")
         }
         Action::KeepLook(_) => Label::new("Save the appearance"),

@@ -11,6 +11,7 @@
 //! | `job_form` | what is typed about a job, what is wrong with it and what it will do |
 //! | `limit_form` | the same about limits |
 //! | `start_form` | the same about a run that is to be started |
+//! | `pipeline_list` | which pipelines are listed, and the form for a new one |
 //! | `graph_layout` | where the nodes of a graph of steps lie |
 //! | `log_page` | the open log: what of it is visible, and what can be done there |
 //! | `offers` | which of it can be done now |
@@ -35,6 +36,7 @@ mod labels;
 mod limit_form;
 mod log_page;
 mod offers;
+mod pipeline_list;
 mod shown;
 mod start_form;
 mod state;
@@ -53,6 +55,8 @@ mod tests_machine;
 #[cfg(test)]
 mod tests_pages;
 #[cfg(test)]
+mod tests_pipelines;
+#[cfg(test)]
 mod tests_run;
 #[cfg(test)]
 mod tests_schedule;
@@ -67,6 +71,7 @@ mod window;
 mod window_jobs;
 mod window_log;
 mod window_look;
+mod window_pipelines;
 mod window_runs;
 mod window_start;
 

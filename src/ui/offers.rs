@@ -79,6 +79,7 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
     offered.extend(Page::ALL.map(Command::Show));
     offered.extend(HistorySpan::ALL.map(Command::ShowSpan));
     offered.push(Command::NewJob);
+    offered.push(Command::AskNewPipeline);
     offered.extend(all_levers(store));
     offered.extend(order_levers(store));
     offered.extend(
@@ -139,6 +140,14 @@ fn log_commands(store: &AppStore) -> Vec<Command> {
     }
 }
 
+/// Opens the selected pipeline's file, at its first problem if it has one.
+pub(super) fn edit_command(store: &AppStore) -> Option<Command> {
+    let list = store.pipeline_list();
+    let path = list.selected()?.path.clone();
+    let line = list.detail().and_then(|detail| detail.problems.first()).and_then(|problem| problem.line);
+    Some(Command::Send(Action::EditFile { path, line }))
+}
+
 /// The commands that have a key now. A key acts only on something visible: on a page without runs, commands of runs
 /// have no key.
 pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
@@ -151,7 +160,11 @@ pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
     let neighbours = [Neighbour::Next, Neighbour::Previous].map(Command::SelectNeighbour);
     match page {
         Page::Now | Page::History => commands.extend(neighbours),
-        Page::Pipelines => {}
+        Page::Pipelines => {
+            commands.extend(neighbours);
+            commands.extend([Command::AskNewPipeline, Command::SelectPipeline(None)]);
+            commands.extend(edit_command(store));
+        }
         Page::Schedule => {
             commands.extend(neighbours);
             commands.extend([Command::NewJob, Command::SaveJob, Command::SelectJob(None)]);

@@ -7,6 +7,7 @@ use super::history_filter::HistoryState;
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
 use super::log_page::LogPage;
+use super::pipeline_list::{NewPipeline, PipelineList};
 use super::start_form::StartForm;
 use super::views::PaletteState;
 use crate::base::id::JobId;
@@ -29,6 +30,8 @@ pub(super) enum Overlay {
     RemoveJob(JobId),
     /// The form that starts a run.
     Start(Box<StartForm>),
+    /// The form for a new pipeline.
+    NewPipeline(NewPipeline),
 }
 
 /// The window's own state.
@@ -48,6 +51,8 @@ pub(super) struct WindowState {
     pub(super) machine: MachinePage,
     /// The page of ended runs, likewise.
     pub(super) history: HistoryState,
+    /// The page of pipelines, likewise.
+    pub(super) pipelines: PipelineList,
     /// The open log, likewise.
     pub(super) log: LogPage,
     pub(super) may_close: bool,

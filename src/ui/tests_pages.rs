@@ -140,6 +140,7 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                     assert!(looks || sent.contains(&Action::LoadHistory(span)), "{context}");
                 }
                 Command::NewJob => assert_eq!(page_now, Page::Schedule, "{context}"),
+                Command::AskNewPipeline => assert!(scene.shows("New pipeline"), "{context}"),
                 Command::PauseAll => {
                     assert!(sent.contains(&Action::Do(api::Command::pause(&id("alfabeta-1")))), "{context}");
                 }
@@ -154,6 +155,10 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                     assert!(matches!(sent[..], [Action::LoadStart(_)]), "{context}");
                 }
                 Command::SelectNeighbour(_)
+                | Command::SelectPipeline(_)
+                | Command::MakePipeline
+                | Command::OpenJob(_)
+                | Command::NewJobOf(_)
                 | Command::StartForm
                 | Command::CloseRun
                 | Command::ShowRunTab(_)

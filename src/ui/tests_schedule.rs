@@ -78,7 +78,7 @@ fn row(name: &str) -> JobRow {
     JobRow { job, job_id: JobId::new(name).ok(), zone: zone(), marks }
 }
 
-fn page(rows: Vec<JobRow>) -> AppUpdate {
+pub(super) fn page(rows: Vec<JobRow>) -> AppUpdate {
     AppUpdate::Jobs(JobPage { total: rows.len(), n_disabled: 0, offset: 0, rows, local: zone() })
 }
 

@@ -9,9 +9,10 @@ use egui::{CentralPanel, Context, Frame, Key, Margin, Panel, Ui, ViewportCommand
 use super::beat::Beat;
 use super::command::{Command, Page, RunTab};
 use super::history_filter::HistoryState;
-use super::job_form::{JobForm, SchedulePage};
+use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
 use super::log_page::LogPage;
+use super::pipeline_list::{NewPipeline, PipelineList};
 use super::shown::ShownWatch;
 use super::state::{Overlay, WindowState};
 use super::views::{Commands, PaletteState, View};
@@ -62,6 +63,7 @@ impl LeverframeWindow {
             schedule: SchedulePage::default(),
             machine: MachinePage::default(),
             history: HistoryState::default(),
+            pipelines: PipelineList::default(),
             log: LogPage::default(),
             may_close: false,
             look,
@@ -95,6 +97,7 @@ impl LeverframeWindow {
             self.take_saved(saved);
         }
         self.take_starts(ctx);
+        self.take_made_pipeline();
         self.take_log_news(ctx);
         if self.store.take_raise() {
             ctx.send_viewport_cmd(ViewportCommand::Minimized(false));
@@ -120,6 +123,7 @@ impl LeverframeWindow {
         let mut machine = std::mem::take(&mut self.state.machine);
         let mut history = std::mem::take(&mut self.state.history);
         let mut log = std::mem::take(&mut self.state.log);
+        let mut pipelines = std::mem::take(&mut self.state.pipelines);
         schedule.follow(self.store.jobs());
         machine.follow(self.store.watched().limits());
         let view = View { store: &self.store, state: &self.state, now, beat: &beat };
@@ -134,7 +138,8 @@ impl LeverframeWindow {
             ui.spacing_mut().item_spacing.y = theme::GRID;
             views::header_ui(ui, view, &mut out);
             ui.add_space(theme::GRID);
-            views::page_ui(ui, view, (&mut schedule, &mut machine, &mut history, &mut log), &mut out);
+            let forms = (&mut schedule, &mut machine, &mut history, &mut pipelines, &mut log);
+            views::page_ui(ui, view, forms, &mut out);
         });
         // Taken out only here: a row is marked while the form about it is open.
         let mut overlay = std::mem::take(&mut self.state.overlay);
@@ -142,7 +147,7 @@ impl LeverframeWindow {
         views::overlay_ui(ui, view, &mut overlay, &mut out);
         self.state.overlay = overlay;
         (self.state.schedule, self.state.machine) = (schedule, machine);
-        (self.state.history, self.state.log) = (history, log);
+        (self.state.history, self.state.log, self.state.pipelines) = (history, log, pipelines);
         let ctx = ui.ctx().clone();
         for command in out {
             self.run_command(&ctx, command, now);
@@ -156,6 +161,8 @@ impl LeverframeWindow {
         } else {
             self.store.want_runs(None);
         }
+        let is_open = self.state.page == Page::Pipelines;
+        self.store.want_pipelines(is_open.then_some(self.state.pipelines.visible()));
         let opened = self.store.selected().filter(|_| self.state.page == Page::Run);
         let opened = opened.map(|entry| entry.run.run_id.clone());
         self.store.want_facts(opened.as_ref());
@@ -200,8 +207,15 @@ impl LeverframeWindow {
     }
 
     pub(super) fn run_command(&mut self, ctx: &Context, command: Command, now: DateTime<Utc>) {
-        let shows_another =
-            matches!(command, Command::Show(_) | Command::ShowSpan(_) | Command::NewJob | Command::Select(_));
+        let shows_another = matches!(
+            command,
+            Command::Show(_)
+                | Command::ShowSpan(_)
+                | Command::NewJob
+                | Command::NewJobOf(_)
+                | Command::OpenJob(_)
+                | Command::Select(_)
+        );
         if shows_another {
             self.store.open_log(None);
         }
@@ -225,17 +239,16 @@ impl LeverframeWindow {
             Command::OpenRun(run_id) => self.open_run(run_id),
             Command::CloseRun => self.close_run(),
             Command::ShowRunTab(tab) => self.state.run_tab = tab,
+            Command::SelectPipeline(path) => self.store.select_pipeline(path),
+            Command::AskNewPipeline => self.state.overlay = Overlay::NewPipeline(NewPipeline::default()),
+            Command::MakePipeline => self.make_pipeline(),
+            Command::OpenJob(job_id) => self.open_job(job_id),
+            Command::NewJobOf(pipeline) => self.new_job(Some(&pipeline)),
             Command::SelectJob(job_id) => {
                 self.state.schedule.form = None;
                 self.store.select_job(job_id);
             }
-            Command::NewJob => {
-                self.state.page = Page::Schedule;
-                self.store.select_job(None);
-                let pipelines = self.store.pipelines().unwrap_or_default();
-                let first = pipelines.iter().find(|entry| entry.error.is_none()).map(|entry| &*entry.id);
-                self.state.schedule.form = Some(JobForm::new(self.store.jobs().local(), first));
-            }
+            Command::NewJob => self.new_job(None),
             Command::ShowJobs(rows) => self.store.want_jobs(rows),
             Command::SaveJob => {
                 if let Some(form) = &mut self.state.schedule.form

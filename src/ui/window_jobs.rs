@@ -1,10 +1,28 @@
 //! The window's own state about jobs: the form that waits for an answer, and the selected row.
 
-use super::command::Neighbour;
+use super::command::{Neighbour, Page};
+use super::job_form::JobForm;
 use super::window::LeverframeWindow;
+use crate::base::id::JobId;
 use crate::window::SavedJob;
 
 impl LeverframeWindow {
+    /// Opens the form for a new job, of this pipeline or of the first one.
+    pub(super) fn new_job(&mut self, pipeline: Option<&str>) {
+        self.state.page = Page::Schedule;
+        self.store.select_job(None);
+        let pipelines = self.store.pipelines().unwrap_or_default();
+        let first = || pipelines.iter().find(|entry| entry.error.is_none()).map(|entry| &*entry.id);
+        self.state.schedule.form = Some(JobForm::new(self.store.jobs().local(), pipeline.or_else(first)));
+    }
+
+    /// Shows a job on its page.
+    pub(super) fn open_job(&mut self, job_id: JobId) {
+        self.state.page = Page::Schedule;
+        self.state.schedule.form = None;
+        self.store.select_job(Some(job_id));
+    }
+
     /// Selects the job in the next or the previous row.
     pub(super) fn select_neighbour_job(&mut self, neighbour: Neighbour) {
         let jobs = self.store.jobs();

@@ -65,7 +65,8 @@ impl LeverframeWindow {
         let ids: Vec<&RunId> = match self.state.page {
             Page::Run => return self.choose_neighbour_step(neighbour),
             Page::Schedule => return self.select_neighbour_job(neighbour),
-            Page::Pipelines | Page::Machine => return,
+            Page::Pipelines => return self.select_neighbour_pipeline(neighbour),
+            Page::Machine => return,
             Page::Now if self.store.living().len() > 0 => {
                 // In the order of the cards.
                 let (waiting, running): (Vec<_>, Vec<_>) = self.store.living().partition(|it| is_waiting(it));

@@ -59,6 +59,10 @@ impl WindowController {
             | Action::LoadFacts(_)
             | Action::LoadJobs { .. }
             | Action::LoadJob(_)
+            | Action::LoadPipelines(_)
+            | Action::LoadPipeline { .. }
+            | Action::EditFile { .. }
+            | Action::NewPipeline { .. }
             | Action::LoadHistory(_)
             | Action::CountEnded
             | Action::LoadRuns(_)
@@ -114,6 +118,9 @@ fn action_text(action: &Action) -> String {
         }
         Action::OpenLog(_) | Action::AskLog(_) => "read a log".to_owned(),
         Action::LoadJobs { .. } | Action::LoadJob(_) => "look up jobs".to_owned(),
+        Action::LoadPipelines(_) | Action::LoadPipeline { .. } => "look up pipelines".to_owned(),
+        Action::EditFile { path, .. } => format!("edit {}", path.display()),
+        Action::NewPipeline { pipeline_id, .. } => format!("write the pipeline {pipeline_id}"),
         Action::LoadHistory(_) => "look up the machine's history".to_owned(),
         Action::CountEnded => "count the runs that have ended".to_owned(),
         Action::LoadRuns(_) => "look up the runs that have ended".to_owned(),

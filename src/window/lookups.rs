@@ -9,10 +9,12 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
 use super::controller::{WindowController, log_file};
+use super::editor::edit;
 use super::history_page::HistoryReader;
 use super::job_page::{job_detail, job_page};
 use super::log_thread::LogThread;
 use super::machine_history::{MachineHistory, marks};
+use super::pipeline_page::{new_pipeline, pipeline_detail, pipeline_facts};
 use super::port::{Action, AppUpdate, Folder, LogTail, SaveJob, SavedJob};
 use super::run_facts::run_facts;
 use super::start::StartBasis;
@@ -185,6 +187,18 @@ impl Lookups {
                 let detail = job_detail(data_dir.path(), &job_id, now())?.map(Box::new);
                 AppUpdate::Job { job_id, detail }
             }
+            Action::LoadPipelines(ids) => AppUpdate::PipelineFacts(pipeline_facts(&backend, &ids, now())?),
+            Action::LoadPipeline { id, path } => {
+                AppUpdate::Pipeline(Arc::new(pipeline_detail(&backend, &id, &path, now())?))
+            }
+            Action::EditFile { path, line } => {
+                let with = edit(&path, line).map_err(Error::impossible)?;
+                AppUpdate::Edited { path, with }
+            }
+            Action::NewPipeline { template, pipeline_id } => {
+                let folder = data_dir.pipelines_dir();
+                AppUpdate::PipelineMade(new_pipeline(&folder, &template, &pipeline_id))
+            }
             Action::LoadHistory(span) => {
                 let samples = SampleHistory::of(data_dir.samples_db());
                 let history = MachineHistory::read(&samples, span, now().wall);
@@ -242,6 +256,7 @@ impl Lookups {
     fn open_folder(&self, folder: &Folder) -> Result<(), Error> {
         let path = match folder {
             Folder::Pipelines => self.controller.backend.data_dir().pipelines_dir(),
+            Folder::Of(file) => file.parent().unwrap_or(file).to_owned(),
             Folder::Logs(run_id) => self.controller.backend.data_dir().logs_dir(run_id),
             Folder::Log(key) => log_file(&self.controller, key),
         };

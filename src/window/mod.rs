@@ -2,6 +2,7 @@
 //! actions; and [`ExecutionIntegration`], which feeds it. Painting is not known here.
 
 mod controller;
+mod editor;
 mod history_page;
 mod integration;
 mod job_page;
@@ -11,6 +12,7 @@ mod look;
 mod lookups;
 mod machine_history;
 mod own_store;
+mod pipeline_page;
 mod port;
 mod remote_usage;
 mod run_facts;
@@ -27,11 +29,16 @@ pub use log_view::{
 };
 pub use look::{ThemeChoice, WindowLook};
 pub use machine_history::{AlertMark, HistorySpan, MachineHistory};
+pub use pipeline_page::{
+    FileProblem, JobBrief, ParamBrief, PipelineDetail, PipelineFacts, RunMark, StepBrief,
+};
 pub use port::{
     Action, AppUpdate, Folder, LogTail, QuitChoice, RunUsage, SaveJob, SavedJob, UpdateSender, WindowPort,
     WorldPort, window_port,
 };
 pub use run_facts::{CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds};
 pub use start::{Earlier, StartBasis, StartOf};
-pub use store::{AppStore, HistoryModel, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, StepsKnown};
+pub use store::{
+    AppStore, HistoryModel, JobsModel, MAX_RECENT, PipelinesModel, RunEntry, SAMPLE_SPAN, StepsKnown,
+};
 pub use urgency::Urgency;

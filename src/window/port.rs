@@ -16,14 +16,16 @@ use super::job_page::{JobDetail, JobPage};
 use super::log_view::{LogAnswer, LogQuestion};
 use super::look::WindowLook;
 use super::machine_history::{AlertMark, HistorySpan, MachineHistory};
+use super::pipeline_page::{PipelineDetail, PipelineFacts};
 use super::run_facts::RunFacts;
 use super::start::{StartBasis, StartOf};
 use super::urgency::{Urgency, Waker, urgency_of};
 use crate::admission::Orders;
 use crate::api::{Command, JobPatch, JobSpec, PipelineView, StartRun};
 use crate::backend::RunDetail;
-use crate::base::id::{AttemptKey, JobId, RunId};
+use crate::base::id::{AttemptKey, JobId, PipelineId, RunId};
 use crate::engine::CurrentWait;
+use crate::pipeline::Template;
 use crate::resources::{Limits, MachineSample, Resource};
 use crate::run::{Event, RunSummary, StepSummary};
 
@@ -55,6 +57,18 @@ pub enum Action {
     },
     /// Asks for a job with its fires; answered by [`AppUpdate::Job`].
     LoadJob(JobId),
+    /// Asks for the facts of these pipelines; answered by [`AppUpdate::PipelineFacts`].
+    LoadPipelines(Vec<PipelineId>),
+    /// Asks for one pipeline whole; answered by [`AppUpdate::Pipeline`].
+    LoadPipeline { id: String, path: PathBuf },
+    /// Opens a pipeline file in the user's editor, at a line where the editor can; answered by [`AppUpdate::Edited`].
+    EditFile {
+        path: PathBuf,
+        /// From 1.
+        line: Option<usize>,
+    },
+    /// Writes the file of a new pipeline; answered by [`AppUpdate::PipelineMade`].
+    NewPipeline { template: Template, pipeline_id: PipelineId },
     /// Asks for the history of the machine; answered by [`AppUpdate::History`].
     LoadHistory(HistorySpan),
     /// Asks how many runs have ended; answered by [`AppUpdate::EndedCount`].
@@ -116,6 +130,8 @@ pub struct SavedJob {
 pub enum Folder {
     /// The folder of pipelines.
     Pipelines,
+    /// The folder of a pipeline file.
+    Of(PathBuf),
     /// The logs of a run.
     Logs(RunId),
     /// One log, which its own program shows.
@@ -165,6 +181,18 @@ pub enum AppUpdate {
     Log { key: AttemptKey, answer: LogAnswer },
     /// All pipelines with a valid id, broken ones included.
     Pipelines(Vec<PipelineView>),
+    /// The facts of the pipelines that were asked for.
+    PipelineFacts(Vec<PipelineFacts>),
+    /// One pipeline whole.
+    Pipeline(Arc<PipelineDetail>),
+    /// A pipeline file was opened in an editor.
+    Edited {
+        path: PathBuf,
+        /// The editor's name.
+        with: String,
+    },
+    /// The file of the new pipeline, or why it was not written.
+    PipelineMade(Result<PathBuf, String>),
     /// How many jobs go on firing when the window closes: those that are enabled and have a next instant. Not sent for
     /// an engine that does not end with the window.
     JobsLeft(usize),

@@ -15,10 +15,12 @@ mod facts;
 mod history;
 mod jobs;
 mod machine;
+mod pipelines;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -41,6 +43,7 @@ use facts::FactsModel;
 pub use history::HistoryModel;
 pub use jobs::JobsModel;
 use machine::MachineModel;
+pub use pipelines::PipelinesModel;
 
 /// Ended runs that are kept.
 pub const MAX_RECENT: usize = 500;
@@ -113,7 +116,7 @@ pub struct AppStore {
     waits: HashMap<(RunId, Option<StepId>), Wait>,
     orders_as_of: u64,
     machine: MachineModel,
-    pipelines: Option<Vec<PipelineView>>,
+    pipelines: PipelinesModel,
     jobs: JobsModel,
     history: HistoryModel,
     n_jobs_left: usize,
@@ -200,9 +203,13 @@ impl AppStore {
                 self.requests.extend(question.map(Action::AskLog));
             }
             AppUpdate::Pipelines(pipelines) => {
-                self.pipelines = Some(pipelines);
+                self.pipelines.put_list(pipelines);
                 self.touch_jobs(None);
             }
+            AppUpdate::PipelineFacts(facts) => self.pipelines.put_facts(facts),
+            AppUpdate::Pipeline(detail) => self.pipelines.put_detail(detail),
+            AppUpdate::Edited { path, with } => self.pipelines.put_edited(path, with),
+            AppUpdate::PipelineMade(made) => self.pipelines.put_made(made),
             AppUpdate::JobsLeft(n_jobs) => self.n_jobs_left = n_jobs,
             AppUpdate::Jobs(page) => {
                 let request = self.jobs.put_page(page);
@@ -233,6 +240,7 @@ impl AppStore {
             }
             AppUpdate::Failure { action, message } => {
                 self.jobs.forget_questions();
+                self.pipelines.forget_questions();
                 self.history.forget_questions();
                 self.facts.forget_question();
                 self.ended.is_asked = false;
@@ -447,7 +455,28 @@ impl AppStore {
 
     /// All pipelines; none until they arrive.
     pub fn pipelines(&self) -> Option<&[PipelineView]> {
-        self.pipelines.as_deref()
+        self.pipelines.listed()
+    }
+
+    /// The pipelines with what is visible of them.
+    pub fn pipeline_list(&self) -> &PipelinesModel {
+        &self.pipelines
+    }
+
+    /// Sets which of [`Self::pipelines`] are in the visible rows and around them; none when their page is not open.
+    pub fn want_pipelines(&mut self, visible: Option<&[usize]>) {
+        let requests = self.pipelines.want(visible);
+        self.requests.extend(requests.into_iter().flatten());
+    }
+
+    /// Selects the pipeline of this file, or none.
+    pub fn select_pipeline(&mut self, path: Option<PathBuf>) {
+        self.pipelines.select(path);
+    }
+
+    /// The outcome of the last new pipeline, once.
+    pub fn take_made_pipeline(&mut self) -> Option<Result<PathBuf, String>> {
+        self.pipelines.take_made()
     }
 
     /// The resources that are short.
@@ -476,6 +505,7 @@ impl AppStore {
     }
 
     fn touch_jobs(&mut self, job_id: Option<&JobId>) {
+        self.pipelines.touch(None);
         let requests = self.jobs.touch(job_id);
         self.requests.extend(requests.into_iter().flatten());
     }

@@ -35,6 +35,10 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
         | AppUpdate::LogTail { .. }
         | AppUpdate::Log { .. }
         | AppUpdate::Pipelines(_)
+        | AppUpdate::PipelineFacts(_)
+        | AppUpdate::Pipeline(_)
+        | AppUpdate::Edited { .. }
+        | AppUpdate::PipelineMade(_)
         | AppUpdate::JobSaved(_)
         | AppUpdate::StartBasis(_)
         | AppUpdate::Started(_)

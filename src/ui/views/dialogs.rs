@@ -5,7 +5,7 @@ use egui::{Align2, Id, Modal, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use super::super::command::Command;
 use super::super::state::Overlay;
 use super::super::widgets::{Card, Lever, Tone, label_at};
-use super::{Commands, View, palette, start_sheet};
+use super::{Commands, View, new_pipeline, palette, start_sheet};
 use crate::api;
 use crate::base::id::JobId;
 use crate::ui::{format, theme};
@@ -22,12 +22,13 @@ pub(crate) fn overlay_ui(ui: &mut Ui, view: View<'_>, overlay: &mut Overlay, out
         Overlay::StopAll => stop_all_ui(ui, view, out),
         Overlay::Start(form) => start_sheet::start_sheet_ui(ui, view, form, out),
         Overlay::RemoveJob(job_id) => remove_job_ui(ui, job_id, out),
+        Overlay::NewPipeline(form) => new_pipeline::new_pipeline_ui(ui, form, out),
     }
 }
 
-const WIDTH: f32 = 460.0;
+pub(super) const WIDTH: f32 = 460.0;
 
-fn dialog_ui(ui: &Ui, id: &str, out: &mut Commands, content: impl FnOnce(&mut Ui, &mut Commands)) {
+pub(super) fn dialog_ui(ui: &Ui, id: &str, out: &mut Commands, content: impl FnOnce(&mut Ui, &mut Commands)) {
     let tokens = theme::tokens(ui);
     let frame = Card::frame(ui).inner_margin(20).shadow(ui.visuals().window_shadow);
     let modal =
@@ -41,7 +42,7 @@ fn dialog_ui(ui: &Ui, id: &str, out: &mut Commands, content: impl FnOnce(&mut Ui
     }
 }
 
-fn heading_ui(ui: &mut Ui, text: String) {
+pub(super) fn heading_ui(ui: &mut Ui, text: String) {
     let tokens = theme::tokens(ui);
     let (_, rect) = ui.allocate_space(vec2(WIDTH, 30.0));
     let style = (theme::heading(), tokens.text);

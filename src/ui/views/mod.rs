@@ -17,8 +17,10 @@ mod log_view;
 mod machine;
 mod machine_plots;
 mod menus;
+mod new_pipeline;
 mod now;
 mod palette;
+mod pipeline_card;
 mod pipelines;
 mod plotted;
 mod recent;
@@ -42,6 +44,7 @@ use super::history_filter::HistoryState;
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
 use super::log_page::LogPage;
+use super::pipeline_list::PipelineList;
 use super::state::WindowState;
 use crate::window::AppStore;
 pub(super) use dialogs::overlay_ui;
@@ -63,11 +66,15 @@ pub(super) struct View<'a> {
 /// The commands pushed while painting; they run after the frame is painted.
 pub(super) type Commands = Vec<Command>;
 
+/// What is edited in place on the pages that have a form.
+type Forms<'a> =
+    (&'a mut SchedulePage, &'a mut MachinePage, &'a mut HistoryState, &'a mut PipelineList, &'a mut LogPage);
+
 /// The open page. The forms are those of the pages that have one.
 pub(super) fn page_ui(
     ui: &mut Ui,
     view: View<'_>,
-    (schedule, machine, history, log): (&mut SchedulePage, &mut MachinePage, &mut HistoryState, &mut LogPage),
+    (schedule, machine, history, pipelines, log): Forms<'_>,
     out: &mut Commands,
 ) {
     if let Some(open) = view.store.log_view() {
@@ -76,7 +83,7 @@ pub(super) fn page_ui(
     match view.state.page {
         Page::Now => now::now_ui(ui, view, out),
         Page::History => history::history_ui(ui, view, history, out),
-        Page::Pipelines => pipelines::pipelines_ui(ui, view, out),
+        Page::Pipelines => pipelines::pipelines_ui(ui, view, pipelines, out),
         Page::Schedule => schedule::schedule_ui(ui, view, schedule, out),
         Page::Machine => machine::machine_ui(ui, view, machine, out),
         Page::Run => run_page::run_page_ui(ui, view, out),
