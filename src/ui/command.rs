@@ -8,6 +8,7 @@ use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
 use super::icon::Icon;
 use super::labels::{label_of, log_label, subject_of};
 use super::log_page::LogCommand;
+use super::schedule_page::{LedgerSpan, ScheduleTab};
 use crate::base::id::{AttemptKey, JobId, RunId, StepId};
 use crate::window::{Action, Folder, HistorySpan, QuitChoice};
 
@@ -46,6 +47,14 @@ pub(super) enum Command {
     NewJob,
     /// Open the form for a new job of this pipeline.
     NewJobOf(String),
+    /// Show this on the page of jobs.
+    ShowScheduleTab(ScheduleTab),
+    /// Show the fires of this time, of all jobs or only of the selected one.
+    ShowFires(LedgerSpan, bool),
+    /// Open the form that runs what a job missed.
+    AskBackfill(JobId),
+    /// Run what the open form of a backfill says.
+    RunBackfill,
     /// These rows of the list of jobs are visible; none when the list is not open.
     ShowJobs(Option<std::ops::Range<usize>>),
     /// Save the form of a job.
@@ -60,6 +69,8 @@ pub(super) enum Command {
     AskStartLike(RunId),
     /// Start the run of the open form, or go to its first error.
     StartForm,
+    /// Open the form of a new job with the values of the open start form.
+    ScheduleForm,
     /// List the runs too that have ended since the list was read.
     ShowNewRuns,
     /// List all ended runs.
@@ -269,6 +280,12 @@ impl Command {
             Self::SelectJob(Some(_)) => Label::new("Show job"),
             Self::SelectJob(None) => Label::new("Close the job").key(NONE, Key::Escape),
             Self::NewJob => Label::new("New job").icon(Icon::Plus).key(CTRL, Key::N),
+            Self::ShowScheduleTab(tab) => Label::new(tab.text()),
+            Self::ShowFires(..) => Label::new("Show fires"),
+            Self::AskBackfill(_) => {
+                Label::new("Backfill…").tooltip("Run what it was due for in the past and did not run")
+            }
+            Self::RunBackfill => Label::new("Run").icon(Icon::Play),
             Self::ShowJobs(_) => Label::new("Look up jobs"),
             Self::SaveJob | Self::SaveLimits => Label::new("Save").key(CTRL, Key::S),
             Self::RevertJob | Self::RevertLimits => Label::new("Revert"),
@@ -279,6 +296,9 @@ impl Command {
                 .icon(Icon::Again)
                 .tooltip("Start a new run; its parameters can be changed first"),
             Self::StartForm => Label::new("Start").icon(Icon::Play),
+            Self::ScheduleForm => {
+                Label::new("Start on a schedule…").tooltip("Add a job that starts it with these values")
+            }
             Self::ShowSpan(HistorySpan::Hour) => Label::new("Show the machine's last hour").icon(Icon::Wave),
             Self::ShowSpan(HistorySpan::Day) => Label::new("Show the machine's last day").icon(Icon::Wave),
             Self::ShowSpan(HistorySpan::Month) => {
@@ -329,10 +349,17 @@ impl Command {
                 Action::LoadPipeline { id, .. } => Some(id.clone()),
                 Action::NewPipeline { pipeline_id, .. } => Some(pipeline_id.to_string()),
                 Action::EditFile { path, .. } => file_name(path),
+                Action::PreviewBackfill { job_id, .. } | Action::Backfill { job_id, .. } => {
+                    Some(job_id.to_string())
+                }
                 Action::SaveJob(form) => Some(form.job_id().to_string()),
                 Action::LoadStart(of) => Some(of.pipeline_id.clone()),
                 Action::LoadJobs { .. }
                 | Action::LoadPipelines(_)
+                | Action::LoadDay
+                | Action::LoadMonth(_)
+                | Action::LoadFires(_)
+                | Action::ExportFires(_)
                 | Action::LoadHistory(_)
                 | Action::CountEnded
                 | Action::Start(_)
@@ -349,7 +376,7 @@ impl Command {
             Self::ChooseStep(step_id) => step_id.as_ref().map(StepId::to_string),
             Self::Log(command) => command.subject(),
             Self::SelectPipeline(path) => path.as_deref().and_then(file_name),
-            Self::OpenJob(job_id) => Some(job_id.to_string()),
+            Self::OpenJob(job_id) | Self::AskBackfill(job_id) => Some(job_id.to_string()),
             Self::NewJobOf(pipeline) => Some(pipeline.clone()),
             Self::SelectJob(job_id) => job_id.as_ref().map(JobId::to_string),
             Self::AskRemoveJob(job_id) => Some(job_id.to_string()),
@@ -357,6 +384,10 @@ impl Command {
             Self::AskStartLike(run_id) => Some(run_id.to_string()),
             Self::SaveLimits | Self::RevertLimits => Some("limits".to_owned()),
             Self::AskNewPipeline
+            | Self::ScheduleForm
+            | Self::ShowScheduleTab(_)
+            | Self::ShowFires(..)
+            | Self::RunBackfill
             | Self::MakePipeline
             | Self::NewJob
             | Self::ShowJobs(_)
@@ -411,6 +442,12 @@ const fn action_label(action: &Action) -> Label {
             .icon(Icon::List)
             .tooltip("Open the file in your editor; what is wrong with it shows here as it is saved")
             .key(Modifiers::COMMAND, Key::E),
+        Action::LoadDay | Action::LoadMonth(_) | Action::LoadFires(_) => Label::new("Look up fires"),
+        Action::ExportFires(_) => Label::new("Export CSV")
+            .icon(Icon::Folder)
+            .tooltip("Write all rows that match into a file for spreadsheets"),
+        Action::PreviewBackfill { .. } => Label::new("Look up a backfill of"),
+        Action::Backfill { .. } => Label::new("Backfill"),
         Action::NewPipeline { .. } => Label::new("Create the pipeline"),
         Action::LoadHistory(_) => Label::new("Look up the machine's history"),
         Action::CountEnded => Label::new("Count the runs that have ended"),

@@ -11,6 +11,7 @@
 //! | `job_form` | what is typed about a job, what is wrong with it and what it will do |
 //! | `limit_form` | the same about limits |
 //! | `start_form` | the same about a run that is to be started |
+//! | `schedule_page` | the tabs of the page of jobs: month, ledger, backfill |
 //! | `pipeline_list` | which pipelines are listed, and the form for a new one |
 //! | `graph_layout` | where the nodes of a graph of steps lie |
 //! | `log_page` | the open log: what of it is visible, and what can be done there |
@@ -37,11 +38,14 @@ mod limit_form;
 mod log_page;
 mod offers;
 mod pipeline_list;
+mod schedule_page;
 mod shown;
 mod start_form;
 mod state;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_agenda;
 #[cfg(test)]
 mod tests_beat;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
 use super::log_page::LogPage;
 use super::pipeline_list::{NewPipeline, PipelineList};
+use super::schedule_page::BackfillForm;
 use super::start_form::StartForm;
 use super::views::PaletteState;
 use crate::base::id::JobId;
@@ -32,6 +33,8 @@ pub(super) enum Overlay {
     Start(Box<StartForm>),
     /// The form for a new pipeline.
     NewPipeline(NewPipeline),
+    /// The form of a backfill.
+    Backfill(BackfillForm),
 }
 
 /// The window's own state.

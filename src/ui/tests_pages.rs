@@ -158,8 +158,13 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 | Command::SelectPipeline(_)
                 | Command::MakePipeline
                 | Command::OpenJob(_)
+                | Command::ShowScheduleTab(_)
+                | Command::ShowFires(..)
+                | Command::AskBackfill(_)
+                | Command::RunBackfill
                 | Command::NewJobOf(_)
                 | Command::StartForm
+                | Command::ScheduleForm
                 | Command::CloseRun
                 | Command::ShowRunTab(_)
                 | Command::ChooseStep(_)

@@ -40,7 +40,7 @@ fn fire(hours_ago: i64, outcome: Outcome, state: Option<RunState>, reason: Optio
     }
 }
 
-fn row(name: &str) -> JobRow {
+pub(super) fn row(name: &str) -> JobRow {
     let next_at = now() + TimeDelta::minutes(51);
     let job = JobView {
         job_id: name.to_owned(),
@@ -82,7 +82,7 @@ pub(super) fn page(rows: Vec<JobRow>) -> AppUpdate {
     AppUpdate::Jobs(JobPage { total: rows.len(), n_disabled: 0, offset: 0, rows, local: zone() })
 }
 
-fn detail(row: JobRow) -> AppUpdate {
+pub(super) fn detail(row: JobRow) -> AppUpdate {
     let fires = vec![
         fire(6, Outcome::Ran, Some(RunState::Completed), None),
         fire(30, Outcome::Skipped, None, Some("the run before is still there (skip)")),

@@ -98,6 +98,7 @@ impl LeverframeWindow {
         }
         self.take_starts(ctx);
         self.take_made_pipeline();
+        self.take_backfilled();
         self.take_log_news(ctx);
         if self.store.take_raise() {
             ctx.send_viewport_cmd(ViewportCommand::Minimized(false));
@@ -161,6 +162,8 @@ impl LeverframeWindow {
         } else {
             self.store.want_runs(None);
         }
+        self.want_agenda(now);
+        self.want_job_basis();
         let is_open = self.state.page == Page::Pipelines;
         self.store.want_pipelines(is_open.then_some(self.state.pipelines.visible()));
         let opened = self.store.selected().filter(|_| self.state.page == Page::Run);
@@ -249,6 +252,10 @@ impl LeverframeWindow {
                 self.store.select_job(job_id);
             }
             Command::NewJob => self.new_job(None),
+            Command::ShowScheduleTab(tab) => self.state.schedule.tab = tab,
+            Command::ShowFires(span, is_of_selected) => self.show_fires(span, is_of_selected, now),
+            Command::AskBackfill(job_id) => self.ask_backfill(job_id, now),
+            Command::RunBackfill => self.run_backfill(),
             Command::ShowJobs(rows) => self.store.want_jobs(rows),
             Command::SaveJob => {
                 if let Some(form) = &mut self.state.schedule.form
@@ -265,6 +272,7 @@ impl LeverframeWindow {
             Command::AskStart(pipeline_id) => self.ask_start(pipeline_id, None),
             Command::AskStartLike(run_id) => self.ask_start_like(run_id),
             Command::StartForm => self.start_form(),
+            Command::ScheduleForm => self.schedule_form(),
             Command::ShowNewRuns => {
                 self.state.history.go_to_top();
                 self.store.refresh_runs();

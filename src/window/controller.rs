@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::lookups::Lookup;
 use super::port::{Action, AppUpdate, QuitChoice, UpdateSender};
-use crate::api::{Error, GetSnapshot, LivingRuns};
+use crate::api::{Backfill, Error, GetSnapshot, LivingRuns};
 use crate::backend::Backend;
 use crate::base::id::AttemptKey;
 use crate::engine::ShutdownKind;
@@ -62,6 +62,11 @@ impl WindowController {
             | Action::LoadPipelines(_)
             | Action::LoadPipeline { .. }
             | Action::EditFile { .. }
+            | Action::LoadDay
+            | Action::LoadMonth(_)
+            | Action::LoadFires(_)
+            | Action::ExportFires(_)
+            | Action::PreviewBackfill { .. }
             | Action::NewPipeline { .. }
             | Action::LoadHistory(_)
             | Action::CountEnded
@@ -69,6 +74,11 @@ impl WindowController {
             | Action::SaveJob(_)
             | Action::LoadStart(_)
             | Action::OpenFolder(_) => self.lookup(Lookup::Asked(action)),
+            Action::Backfill { job_id, from, to } => {
+                let outcome = self.backend.ask(Backfill { job_id, from, to }).map(|done| done.n_instants);
+                // Fails when the window is gone.
+                let _ = self.updates.send(AppUpdate::Backfilled(outcome.map_err(|error| error.to_string())));
+            }
             Action::Start(start) => {
                 let outcome = self.backend.ask(*start).map(|run| run.run_id);
                 // Fails when the window is gone.
@@ -119,6 +129,11 @@ fn action_text(action: &Action) -> String {
         Action::OpenLog(_) | Action::AskLog(_) => "read a log".to_owned(),
         Action::LoadJobs { .. } | Action::LoadJob(_) => "look up jobs".to_owned(),
         Action::LoadPipelines(_) | Action::LoadPipeline { .. } => "look up pipelines".to_owned(),
+        Action::LoadDay | Action::LoadMonth(_) | Action::LoadFires(_) | Action::PreviewBackfill { .. } => {
+            "look up fires".to_owned()
+        }
+        Action::ExportFires(_) => "write the fires into a file".to_owned(),
+        Action::Backfill { job_id, .. } => format!("backfill {job_id}"),
         Action::EditFile { path, .. } => format!("edit {}", path.display()),
         Action::NewPipeline { pipeline_id, .. } => format!("write the pipeline {pipeline_id}"),
         Action::LoadHistory(_) => "look up the machine's history".to_owned(),

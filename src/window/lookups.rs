@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
+use super::agenda::{read_day, read_fires, read_month};
 use super::controller::{WindowController, log_file};
 use super::editor::edit;
+use super::fires_file::{export_fires, folder_for_files};
 use super::history_page::HistoryReader;
 use super::job_page::{job_detail, job_page};
 use super::log_thread::LogThread;
@@ -26,6 +28,7 @@ use crate::base::wake::bell;
 use crate::engine::{EngineError, now};
 use crate::logs::{LogFollower, LogFollowerHandle, LogLine, LogReader};
 use crate::run::RunState;
+use crate::scheduler::DesktopScheduler;
 use crate::settings::{Catalogue, edit_file};
 use crate::store::{RunFilter, SampleHistory};
 
@@ -191,6 +194,20 @@ impl Lookups {
             Action::LoadPipeline { id, path } => {
                 AppUpdate::Pipeline(Arc::new(pipeline_detail(&backend, &id, &path, now())?))
             }
+            Action::LoadDay => AppUpdate::Day(Box::new(read_day(&backend, now())?)),
+            Action::LoadMonth(of) => AppUpdate::Month(read_month(data_dir.path(), &of, now())?),
+            Action::LoadFires(question) => AppUpdate::Fires(read_fires(data_dir.path(), &question)?),
+            Action::ExportFires(filter) => {
+                let folder = folder_for_files().map_err(|error| Error::impossible(error.to_string()))?;
+                let written = export_fires(data_dir.path(), &filter, &folder, now().wall);
+                let (path, n_rows) = written.map_err(Error::impossible)?;
+                AppUpdate::FiresExported { path, n_rows }
+            }
+            Action::PreviewBackfill { job_id, from, to } => {
+                let scheduler = DesktopScheduler::read_only(data_dir.path());
+                let preview = scheduler.look(move |core| core.preview_backfill(&job_id, from, to, now()));
+                AppUpdate::BackfillPreview(preview.map_err(|error| error.to_string()))
+            }
             Action::EditFile { path, line } => {
                 let with = edit(&path, line).map_err(Error::impossible)?;
                 AppUpdate::Edited { path, with }
@@ -208,7 +225,12 @@ impl Lookups {
             Action::LoadStart(of) => AppUpdate::StartBasis(Arc::new(StartBasis::read(&of, &backend)?)),
             Action::OpenFolder(folder) => return self.open_folder(&folder).map(|()| None),
             // These are no lookups.
-            Action::Do(_) | Action::Start(_) | Action::Refresh | Action::KeepLook(_) | Action::Quit(_) => {
+            Action::Do(_)
+            | Action::Backfill { .. }
+            | Action::Start(_)
+            | Action::Refresh
+            | Action::KeepLook(_)
+            | Action::Quit(_) => {
                 return Ok(None);
             }
         }))

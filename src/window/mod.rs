@@ -1,8 +1,10 @@
 //! Between an engine and a window: [`AppStore`], the read model that the window paints from; the port for updates and
 //! actions; and [`ExecutionIntegration`], which feeds it. Painting is not known here.
 
+mod agenda;
 mod controller;
 mod editor;
+mod fires_file;
 mod history_page;
 mod integration;
 mod job_page;
@@ -21,6 +23,8 @@ mod start;
 mod store;
 mod urgency;
 
+pub use crate::store::{LedgerFilter, LedgerKind};
+pub use agenda::{Day, DayFire, DayTally, FiresPage, FiresQuestion, LedgerRow, Month, MonthOf, day_begin};
 pub use history_page::{HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion};
 pub use integration::ExecutionIntegration;
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_MARKS};
@@ -39,6 +43,7 @@ pub use port::{
 pub use run_facts::{CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds};
 pub use start::{Earlier, StartBasis, StartOf};
 pub use store::{
-    AppStore, HistoryModel, JobsModel, MAX_RECENT, PipelinesModel, RunEntry, SAMPLE_SPAN, StepsKnown,
+    AgendaModel, AppStore, HistoryModel, JobsModel, MAX_RECENT, PipelinesModel, RunEntry, SAMPLE_SPAN,
+    StepsKnown,
 };
 pub use urgency::Urgency;

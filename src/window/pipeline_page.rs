@@ -256,6 +256,15 @@ fn ended_runs(records: &crate::records::Records, id: &PipelineId) -> Result<Vec<
     Ok(runs)
 }
 
+/// How long the completed ones of a pipeline's newest runs usually took.
+pub(super) fn usual_span(
+    records: &crate::records::Records,
+    id: &PipelineId,
+    now: DateTime<Utc>,
+) -> Result<Option<TimeDelta>, Error> {
+    Ok(median(&ended_runs(records, id)?, now))
+}
+
 fn marks_of(runs: &[RunSummary], now: DateTime<Utc>) -> Vec<RunMark> {
     let mark = |run: &RunSummary| RunMark {
         run_id: run.run_id.clone(),

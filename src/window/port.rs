@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::agenda::{Day, FiresPage, FiresQuestion, Month, MonthOf};
 use super::history_page::{HistoryPage, HistoryQuestion};
 use super::job_page::{JobDetail, JobPage};
 use super::log_view::{LogAnswer, LogQuestion};
@@ -28,6 +29,7 @@ use crate::engine::CurrentWait;
 use crate::pipeline::Template;
 use crate::resources::{Limits, MachineSample, Resource};
 use crate::run::{Event, RunSummary, StepSummary};
+use crate::store::LedgerFilter;
 
 /// Everything that an operator can ask for, by a button, a shortcut or the palette.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +71,18 @@ pub enum Action {
     },
     /// Writes the file of a new pipeline; answered by [`AppUpdate::PipelineMade`].
     NewPipeline { template: Template, pipeline_id: PipelineId },
+    /// Asks for the fires of the next 24 hours; answered by [`AppUpdate::Day`].
+    LoadDay,
+    /// Asks for what jobs did and will do in a month; answered by [`AppUpdate::Month`].
+    LoadMonth(MonthOf),
+    /// Asks for rows of the ledger; answered by [`AppUpdate::Fires`].
+    LoadFires(Box<FiresQuestion>),
+    /// Writes the rows of the ledger that match into a file; answered by [`AppUpdate::FiresExported`].
+    ExportFires(Box<LedgerFilter>),
+    /// Asks what a backfill would run; answered by [`AppUpdate::BackfillPreview`].
+    PreviewBackfill { job_id: JobId, from: DateTime<Utc>, to: DateTime<Utc> },
+    /// Runs what a job missed in this span; answered by [`AppUpdate::Backfilled`].
+    Backfill { job_id: JobId, from: DateTime<Utc>, to: DateTime<Utc> },
     /// Asks for the history of the machine; answered by [`AppUpdate::History`].
     LoadHistory(HistorySpan),
     /// Asks how many runs have ended; answered by [`AppUpdate::EndedCount`].
@@ -193,6 +207,18 @@ pub enum AppUpdate {
     },
     /// The file of the new pipeline, or why it was not written.
     PipelineMade(Result<PathBuf, String>),
+    /// The fires of the next 24 hours.
+    Day(Box<Day>),
+    /// The month that was asked for.
+    Month(Month),
+    /// Rows of the ledger.
+    Fires(FiresPage),
+    /// The file that the ledger was written to, and how many rows it has.
+    FiresExported { path: PathBuf, n_rows: usize },
+    /// What the backfill would run, or why nothing.
+    BackfillPreview(Result<Vec<DateTime<Utc>>, String>),
+    /// How many instants the backfill runs, or why none.
+    Backfilled(Result<usize, String>),
     /// How many jobs go on firing when the window closes: those that are enabled and have a next instant. Not sent for
     /// an engine that does not end with the window.
     JobsLeft(usize),

@@ -9,11 +9,13 @@
 //! samples, one history of the machine, the visible rows of each list, one log tail of [`MAX_LOG_LINES`] lines,
 //! [`MAX_NOTICES`] notices of each kind.
 
+mod agenda;
 mod apply;
 mod entry;
 mod facts;
 mod history;
 mod jobs;
+mod looked;
 mod machine;
 mod pipelines;
 #[cfg(test)]
@@ -25,6 +27,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::agenda::{FiresQuestion, MonthOf};
 use super::history_page::HistoryList;
 use super::log_view::{LogHit, LogQuestion, LogView};
 use super::machine_history::HistorySpan;
@@ -38,6 +41,7 @@ use crate::base::id::{AttemptKey, JobId, RunId, StepId};
 use crate::resources::MachineSample;
 use crate::run::Decision;
 use crate::window::store::apply::{bounded_tail, push_notice};
+pub use agenda::AgendaModel;
 pub use entry::{RunEntry, StepsKnown};
 use facts::FactsModel;
 pub use history::HistoryModel;
@@ -118,6 +122,7 @@ pub struct AppStore {
     machine: MachineModel,
     pipelines: PipelinesModel,
     jobs: JobsModel,
+    agenda: AgendaModel,
     history: HistoryModel,
     n_jobs_left: usize,
     start_basis: Option<Arc<StartBasis>>,
@@ -209,6 +214,12 @@ impl AppStore {
             AppUpdate::PipelineFacts(facts) => self.pipelines.put_facts(facts),
             AppUpdate::Pipeline(detail) => self.pipelines.put_detail(detail),
             AppUpdate::Edited { path, with } => self.pipelines.put_edited(path, with),
+            AppUpdate::Day(day) => self.agenda.put_day(*day),
+            AppUpdate::Month(month) => self.agenda.put_month(month),
+            AppUpdate::Fires(page) => self.agenda.put_fires(page),
+            AppUpdate::FiresExported { path, n_rows } => self.agenda.put_exported(path, n_rows),
+            AppUpdate::BackfillPreview(preview) => self.agenda.put_backfill(preview),
+            AppUpdate::Backfilled(outcome) => self.agenda.put_backfilled(outcome),
             AppUpdate::PipelineMade(made) => self.pipelines.put_made(made),
             AppUpdate::JobsLeft(n_jobs) => self.n_jobs_left = n_jobs,
             AppUpdate::Jobs(page) => {
@@ -241,6 +252,7 @@ impl AppStore {
             AppUpdate::Failure { action, message } => {
                 self.jobs.forget_questions();
                 self.pipelines.forget_questions();
+                self.agenda.forget_questions();
                 self.history.forget_questions();
                 self.facts.forget_question();
                 self.ended.is_asked = false;
@@ -398,6 +410,40 @@ impl AppStore {
         self.facts.of(run_id)
     }
 
+    /// What jobs will do and have done, as far as it is visible.
+    pub fn agenda(&self) -> &AgendaModel {
+        &self.agenda
+    }
+
+    /// Sets whether the next 24 hours are visible at `now`.
+    pub fn want_day(&mut self, is_open: bool, now: DateTime<Utc>) {
+        let request = self.agenda.want_day(is_open, now);
+        self.requests.extend(request);
+    }
+
+    /// Sets the visible month; none when no calendar is open.
+    pub fn want_month(&mut self, of: Option<MonthOf>) {
+        let request = self.agenda.want_month(of);
+        self.requests.extend(request);
+    }
+
+    /// Sets the visible rows of the ledger; none when it is not open.
+    pub fn want_fires(&mut self, question: Option<FiresQuestion>) {
+        let request = self.agenda.want_fires(question);
+        self.requests.extend(request);
+    }
+
+    /// Sets the backfill whose preview is visible; none when no form for one is open.
+    pub fn want_backfill(&mut self, of: Option<(JobId, DateTime<Utc>, DateTime<Utc>)>) {
+        let request = self.agenda.want_backfill(of);
+        self.requests.extend(request);
+    }
+
+    /// The outcome of the last backfill, once.
+    pub fn take_backfilled(&mut self) -> Option<Result<usize, String>> {
+        self.agenda.take_backfilled()
+    }
+
     /// The jobs, as far as they are visible.
     pub fn jobs(&self) -> &JobsModel {
         &self.jobs
@@ -506,6 +552,7 @@ impl AppStore {
 
     fn touch_jobs(&mut self, job_id: Option<&JobId>) {
         self.pipelines.touch(None);
+        self.agenda.touch();
         let requests = self.jobs.touch(job_id);
         self.requests.extend(requests.into_iter().flatten());
     }

@@ -39,6 +39,12 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
         | AppUpdate::Pipeline(_)
         | AppUpdate::Edited { .. }
         | AppUpdate::PipelineMade(_)
+        | AppUpdate::Day(_)
+        | AppUpdate::Month(_)
+        | AppUpdate::Fires(_)
+        | AppUpdate::FiresExported { .. }
+        | AppUpdate::BackfillPreview(_)
+        | AppUpdate::Backfilled(_)
         | AppUpdate::JobSaved(_)
         | AppUpdate::StartBasis(_)
         | AppUpdate::Started(_)

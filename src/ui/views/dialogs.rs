@@ -5,7 +5,7 @@ use egui::{Align2, Id, Modal, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use super::super::command::Command;
 use super::super::state::Overlay;
 use super::super::widgets::{Card, Lever, Tone, label_at};
-use super::{Commands, View, new_pipeline, palette, start_sheet};
+use super::{Commands, View, backfill, new_pipeline, palette, start_sheet};
 use crate::api;
 use crate::base::id::JobId;
 use crate::ui::{format, theme};
@@ -22,6 +22,7 @@ pub(crate) fn overlay_ui(ui: &mut Ui, view: View<'_>, overlay: &mut Overlay, out
         Overlay::StopAll => stop_all_ui(ui, view, out),
         Overlay::Start(form) => start_sheet::start_sheet_ui(ui, view, form, out),
         Overlay::RemoveJob(job_id) => remove_job_ui(ui, job_id, out),
+        Overlay::Backfill(form) => backfill::backfill_ui(ui, view, form, out),
         Overlay::NewPipeline(form) => new_pipeline::new_pipeline_ui(ui, form, out),
     }
 }

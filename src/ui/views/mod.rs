@@ -2,7 +2,9 @@
 //! for anything or changes the store.
 
 mod axis;
+mod backfill;
 mod banner;
+mod day_ahead;
 mod detail;
 mod dialogs;
 mod frame;
@@ -11,12 +13,14 @@ mod history_trend;
 mod job_card;
 mod job_row;
 mod lanes;
+mod ledger;
 mod limits_card;
 mod log_tail;
 mod log_view;
 mod machine;
 mod machine_plots;
 mod menus;
+mod month;
 mod new_pipeline;
 mod now;
 mod palette;

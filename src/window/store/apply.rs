@@ -191,6 +191,7 @@ impl AppStore {
             if self.living.contains(run_id) {
                 self.history.put_ended(&entry.run);
                 self.pipelines.touch(Some(&entry.run.pipeline_id));
+                self.agenda.touch();
             }
             self.living.retain(|id| id != run_id);
             let n_known = self.recent.len();
