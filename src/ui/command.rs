@@ -75,6 +75,14 @@ pub(super) enum Command {
     ShowNewRuns,
     /// List all ended runs.
     ClearRunFilter,
+    /// Mark the selected run, or no longer.
+    MarkRun,
+    /// Select the next or the previous row and mark both.
+    MarkNeighbour(Neighbour),
+    /// Ask before the marked runs are deleted.
+    AskDeleteMarked,
+    /// Delete these runs.
+    DeleteRuns(Vec<RunId>),
     /// Mark no run.
     UnmarkRuns,
     /// Run all steps of the marked runs again.
@@ -308,6 +316,15 @@ impl Command {
                 .icon(Icon::Plus)
                 .tooltip("List what has ended since the list was read"),
             Self::ClearRunFilter => Label::new("Clear filters").icon(Icon::Close).tooltip("List all runs"),
+            Self::MarkRun => Label::new("Mark the run").key(NONE, Key::M),
+            Self::MarkNeighbour(Neighbour::Next) => {
+                Label::new("Mark the next row too").key(Modifiers::SHIFT, Key::ArrowDown)
+            }
+            Self::MarkNeighbour(Neighbour::Previous) => {
+                Label::new("Mark the row before too").key(Modifiers::SHIFT, Key::ArrowUp)
+            }
+            Self::AskDeleteMarked => Label::new("Delete marked…").icon(Icon::Cross),
+            Self::DeleteRuns(_) => Label::new("Delete").icon(Icon::Cross),
             Self::UnmarkRuns => Label::new("Mark none"),
             Self::RetryMarked => Label::new("Retry marked")
                 .icon(Icon::Again)
@@ -364,6 +381,7 @@ impl Command {
                 | Action::CountEnded
                 | Action::Start(_)
                 | Action::LoadRuns(_)
+                | Action::DeleteRuns(_)
                 | Action::Refresh
                 | Action::OpenFolder(Folder::Logs(_) | Folder::Pipelines | Folder::Of(_))
                 | Action::OpenLog(None)
@@ -397,6 +415,10 @@ impl Command {
             | Self::ShowSpan(_)
             | Self::ShowNewRuns
             | Self::ClearRunFilter
+            | Self::MarkRun
+            | Self::MarkNeighbour(_)
+            | Self::AskDeleteMarked
+            | Self::DeleteRuns(_)
             | Self::UnmarkRuns
             | Self::RetryMarked => None,
             Self::Show(_)
@@ -452,6 +474,7 @@ const fn action_label(action: &Action) -> Label {
         Action::LoadHistory(_) => Label::new("Look up the machine's history"),
         Action::CountEnded => Label::new("Count the runs that have ended"),
         Action::LoadRuns(_) => Label::new("Look up the runs that have ended"),
+        Action::DeleteRuns(_) => Label::new("Delete runs"),
         Action::SaveJob(_) => Label::new("Save job"),
         Action::LoadStart(_) => Label::new("Prepare the start of"),
         Action::Start(_) => Label::new("Start a run"),

@@ -440,6 +440,8 @@ pub(super) struct SchedulePage {
     pub(super) scroll_to: Option<usize>,
     /// What the page shows.
     pub(super) tab: ScheduleTab,
+    /// Whether the day ahead has room.
+    pub(super) shows_day: bool,
     pub(super) calendar: CalendarPage,
     pub(super) ledger: Ledger,
     /// The rows that were visible in the last frame.

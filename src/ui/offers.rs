@@ -159,7 +159,13 @@ pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
     }
     let neighbours = [Neighbour::Next, Neighbour::Previous].map(Command::SelectNeighbour);
     match page {
-        Page::Now | Page::History => commands.extend(neighbours),
+        // Those with Shift stand before those without, which would take their keys.
+        Page::History => {
+            commands.extend([Neighbour::Next, Neighbour::Previous].map(Command::MarkNeighbour));
+            commands.extend(neighbours);
+            commands.push(Command::MarkRun);
+        }
+        Page::Now => commands.extend(neighbours),
         Page::Pipelines => {
             commands.extend(neighbours);
             commands.extend([Command::AskNewPipeline, Command::SelectPipeline(None)]);

@@ -126,7 +126,7 @@ impl Ledger {
             until: self.instants.1,
         };
         let offset = (self.visible.start / Self::PART).saturating_sub(1) * Self::PART;
-        let end = self.visible.end.div_ceil(Self::PART) * Self::PART + Self::PART;
+        let end = self.visible.end.max(1).div_ceil(Self::PART) * Self::PART + Self::PART;
         FiresQuestion { filter, offset, limit: end - offset }
     }
 }

@@ -386,7 +386,7 @@ mod tests {
         assert_eq!(fields[0], ("since", ""));
         assert_eq!(fields[1..], rest);
         assert_eq!(form.fields.secrets.len(), 1);
-        assert!(matches!(form.secrets[0].state, SecretState::Missing(_)));
+        assert!(matches!(form.fields.secrets[0].state, SecretState::Missing(_)));
         assert_eq!((form.fields.wrong(), form.fields.focus.as_deref()), (vec!["since"], Some("since")));
         assert_eq!(form.request(), None);
     }

@@ -11,7 +11,7 @@ use super::pipeline_list::{NewPipeline, PipelineList};
 use super::schedule_page::BackfillForm;
 use super::start_form::StartForm;
 use super::views::PaletteState;
-use crate::base::id::JobId;
+use crate::base::id::{JobId, RunId};
 use crate::window::{QuitChoice, WindowLook};
 
 /// The overlay over the page.
@@ -31,6 +31,8 @@ pub(super) enum Overlay {
     RemoveJob(JobId),
     /// The form that starts a run.
     Start(Box<StartForm>),
+    /// The question whether to delete these runs.
+    DeleteRuns(Vec<RunId>),
     /// The form for a new pipeline.
     NewPipeline(NewPipeline),
     /// The form of a backfill.

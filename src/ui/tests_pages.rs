@@ -176,6 +176,10 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 | Command::AskRemoveJob(_)
                 | Command::ShowNewRuns
                 | Command::ClearRunFilter
+                | Command::MarkRun
+                | Command::MarkNeighbour(_)
+                | Command::AskDeleteMarked
+                | Command::DeleteRuns(_)
                 | Command::UnmarkRuns
                 | Command::RetryMarked
                 | Command::SaveLimits

@@ -278,6 +278,17 @@ impl LeverframeWindow {
                 self.store.refresh_runs();
             }
             Command::ClearRunFilter => self.state.history.clear_filter(),
+            Command::MarkRun => self.mark_run(),
+            Command::MarkNeighbour(neighbour) => self.mark_neighbour(neighbour),
+            Command::AskDeleteMarked => {
+                let marked = self.state.history.marked.iter().cloned().collect();
+                self.state.overlay = Overlay::DeleteRuns(marked);
+            }
+            Command::DeleteRuns(run_ids) => {
+                self.state.overlay = Overlay::None;
+                self.state.history.marked.clear();
+                self.send(Action::DeleteRuns(run_ids));
+            }
             Command::UnmarkRuns => self.state.history.marked.clear(),
             Command::RetryMarked => {
                 for run_id in std::mem::take(&mut self.state.history.marked) {

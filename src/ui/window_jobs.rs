@@ -30,8 +30,8 @@ impl LeverframeWindow {
         let month = (tab == Some(ScheduleTab::Calendar)).then(|| page.calendar.of(selected, today));
         let fires = (tab == Some(ScheduleTab::Fires)).then(|| page.ledger.question(selected));
         let backfill = if let Overlay::Backfill(form) = &self.state.overlay { form.asked() } else { None };
-        let has_jobs = self.store.jobs().total().is_some_and(|total| total > 0);
-        self.store.want_day(tab == Some(ScheduleTab::Jobs) && has_jobs, now);
+        let shows_day = tab == Some(ScheduleTab::Jobs) && page.shows_day;
+        self.store.want_day(shows_day, now);
         self.store.want_month(month);
         self.store.want_fires(fires);
         self.store.want_backfill(backfill);

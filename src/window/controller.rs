@@ -71,6 +71,7 @@ impl WindowController {
             | Action::LoadHistory(_)
             | Action::CountEnded
             | Action::LoadRuns(_)
+            | Action::DeleteRuns(_)
             | Action::SaveJob(_)
             | Action::LoadStart(_)
             | Action::OpenFolder(_) => self.lookup(Lookup::Asked(action)),
@@ -139,6 +140,7 @@ fn action_text(action: &Action) -> String {
         Action::LoadHistory(_) => "look up the machine's history".to_owned(),
         Action::CountEnded => "count the runs that have ended".to_owned(),
         Action::LoadRuns(_) => "look up the runs that have ended".to_owned(),
+        Action::DeleteRuns(_) => "delete runs".to_owned(),
         Action::SaveJob(form) => format!("save job {}", form.job_id()),
         Action::LoadStart(of) => format!("prepare the start of {}", of.pipeline_id),
         Action::Start(_) => "start a run".to_owned(),

@@ -5,7 +5,7 @@ use crate::backend::Backend;
 use crate::base::id::RunId;
 use crate::engine::EngineError;
 use crate::records::{log_bytes, spare_unbooked};
-use crate::store::{PrunePlan, PrunedRun};
+use crate::store::{PrunePlan, PruneReason, PrunedRun};
 
 /// Deletes those of `run_ids` that have ended. Returns how many were deleted, and a sentence for each kind of those that
 /// were not.
@@ -28,6 +28,7 @@ pub(super) fn delete_runs(backend: &Backend, run_ids: &[RunId]) -> Result<(usize
                 pipeline_id: run.pipeline_id,
                 state: run.state,
                 started_at: run.started_at,
+                reason: PruneReason::Chosen,
             });
         }
     }
@@ -38,7 +39,10 @@ pub(super) fn delete_runs(backend: &Backend, run_ids: &[RunId]) -> Result<(usize
     let mut problems = report.problems;
     let n_left = run_ids.len().saturating_sub(report.n_runs);
     if n_left > 0 && problems.is_empty() {
-        problems.push(format!("{n_left} of {} stay: they live, or their job still has to book them", run_ids.len()));
+        problems.push(format!(
+            "{n_left} of {} stay: they live, or their job still has to book them",
+            run_ids.len()
+        ));
     }
     Ok((report.n_runs, problems))
 }

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 
 use super::agenda::{read_day, read_fires, read_month};
 use super::controller::{WindowController, log_file};
+use super::delete_runs::delete_runs;
 use super::editor::edit;
 use super::fires_file::{export_fires, folder_for_files};
 use super::history_page::HistoryReader;
@@ -175,6 +176,10 @@ impl Lookups {
             Action::LoadRuns(question) => {
                 self.history.ask(question.map(|question| *question));
                 return Ok(None);
+            }
+            Action::DeleteRuns(run_ids) => {
+                let (n_deleted, problems) = delete_runs(&backend, &run_ids)?;
+                AppUpdate::RunsDeleted { run_ids, n_deleted, problems }
             }
             Action::SelectRun(Some(run_id)) | Action::LoadRun(run_id) => {
                 return Ok(backend.detail(&run_id)?.map(AppUpdate::RunDetail));

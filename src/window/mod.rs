@@ -3,6 +3,7 @@
 
 mod agenda;
 mod controller;
+mod delete_runs;
 mod editor;
 mod fires_file;
 mod history_page;
@@ -18,6 +19,7 @@ mod pipeline_page;
 mod port;
 mod remote_usage;
 mod run_facts;
+mod run_grid;
 mod samples;
 mod start;
 mod store;
@@ -41,6 +43,7 @@ pub use port::{
     WorldPort, window_port,
 };
 pub use run_facts::{CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds};
+pub use run_grid::{GridCell, GridColumn, RunGrid};
 pub use start::{Earlier, StartBasis, StartOf};
 pub use store::{
     AgendaModel, AppStore, HistoryModel, JobsModel, MAX_RECENT, PipelinesModel, RunEntry, SAMPLE_SPAN,

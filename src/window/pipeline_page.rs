@@ -310,9 +310,9 @@ fn brief_of(job: JobView, local: Tz) -> JobBrief {
 }
 
 fn problem_of(problem: &Diagnostic, text: &str) -> FileProblem {
-    let first = problem.line.saturating_sub(AROUND + 1);
-    let lines = text.lines().enumerate().skip(first).take(2 * AROUND + 1);
-    let excerpt = lines.map(|(at, line)| (at + 1, line.chars().take(MAX_LINE).collect()));
+    let numbered = text.lines().enumerate().map(|(at, line)| (at + 1, line));
+    let around = numbered.filter(|(number, _)| number.abs_diff(problem.line) <= AROUND);
+    let excerpt = around.map(|(number, line)| (number, line.chars().take(MAX_LINE).collect()));
     FileProblem { line: Some(problem.line), message: problem.message.clone(), excerpt: excerpt.collect() }
 }
 

@@ -90,6 +90,8 @@ pub enum Action {
     /// Asks for rows of the list of ended runs, in the place of the question before; answered by [`AppUpdate::Runs`],
     /// again as more of the list is known. None: the list is no longer shown.
     LoadRuns(Option<Box<HistoryQuestion>>),
+    /// Deletes runs that have ended, with their logs; answered by [`AppUpdate::RunsDeleted`].
+    DeleteRuns(Vec<RunId>),
     /// Saves the form of a job; answered by [`AppUpdate::JobSaved`].
     SaveJob(Box<SaveJob>),
     /// Events were lost; answered by [`AppUpdate::Snapshot`] and [`AppUpdate::RecentRuns`].
@@ -185,6 +187,8 @@ pub enum AppUpdate {
     EndedCount(usize),
     /// Rows of the list of ended runs.
     Runs(HistoryPage),
+    /// These runs were to be deleted: how many were, and why others were not.
+    RunsDeleted { run_ids: Vec<RunId>, n_deleted: usize, problems: Vec<String> },
     /// One run with its details.
     RunDetail(RunDetail),
     /// What the page of a run shows beside it; without anything if there is no such run.

@@ -191,6 +191,12 @@ impl AppStore {
                 let request = self.history.put_page(page);
                 self.requests.extend(request);
             }
+            AppUpdate::RunsDeleted { run_ids, n_deleted: _, problems } => {
+                self.forget_deleted(&run_ids);
+                for problem in problems {
+                    self.push_failure("delete runs", problem);
+                }
+            }
             AppUpdate::RunDetail(RunDetail { run, steps, decisions, seq }) => {
                 self.apply_detail(run, steps, decisions, seq);
             }
@@ -467,6 +473,11 @@ impl AppStore {
     /// The actions that the store needs. Each is returned once.
     pub fn take_requests(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.requests)
+    }
+
+    /// The id of the selected run, also before the run is known.
+    pub fn selected_id(&self) -> Option<&RunId> {
+        self.selected.as_ref()
     }
 
     /// The selected run.

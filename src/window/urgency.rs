@@ -30,6 +30,7 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
         | AppUpdate::RecentRuns(_)
         | AppUpdate::EndedCount(_)
         | AppUpdate::Runs(_)
+        | AppUpdate::RunsDeleted { .. }
         | AppUpdate::RunDetail(_)
         | AppUpdate::RunFacts { .. }
         | AppUpdate::LogTail { .. }

@@ -7,7 +7,7 @@ use super::super::state::Overlay;
 use super::super::widgets::{Card, Lever, Tone, label_at};
 use super::{Commands, View, backfill, new_pipeline, palette, start_sheet};
 use crate::api;
-use crate::base::id::JobId;
+use crate::base::id::{JobId, RunId};
 use crate::ui::{format, theme};
 use crate::window::{Action, QuitChoice};
 
@@ -22,6 +22,7 @@ pub(crate) fn overlay_ui(ui: &mut Ui, view: View<'_>, overlay: &mut Overlay, out
         Overlay::StopAll => stop_all_ui(ui, view, out),
         Overlay::Start(form) => start_sheet::start_sheet_ui(ui, view, form, out),
         Overlay::RemoveJob(job_id) => remove_job_ui(ui, job_id, out),
+        Overlay::DeleteRuns(run_ids) => delete_runs_ui(ui, run_ids, out),
         Overlay::Backfill(form) => backfill::backfill_ui(ui, view, form, out),
         Overlay::NewPipeline(form) => new_pipeline::new_pipeline_ui(ui, form, out),
     }
@@ -171,6 +172,17 @@ fn remove_job_ui(ui: &mut Ui, job_id: &JobId, out: &mut Commands) {
             out.append(&mut removed);
         }
         choice_ui(ui, Command::CloseOverlay, Tone::Quiet, "Keep it.", out);
+    });
+}
+
+fn delete_runs_ui(ui: &mut Ui, run_ids: &[RunId], out: &mut Commands) {
+    dialog_ui(ui, "delete runs", out, |ui, out| {
+        heading_ui(ui, format!("Delete {}?", format::count(run_ids.len(), "run")));
+        ui.add_space(8.0);
+        let delete = Command::DeleteRuns(run_ids.to_vec());
+        let meaning = "Their records, logs and reports are removed for good; what they made stays.";
+        choice_ui(ui, delete, Tone::Marked(theme::tokens(ui).failed), meaning, out);
+        choice_ui(ui, Command::CloseOverlay, Tone::Quiet, "Keep them.", out);
     });
 }
 

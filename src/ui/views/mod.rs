@@ -31,6 +31,7 @@ mod recent;
 mod run_facts;
 mod run_gantt;
 mod run_graph;
+mod run_grid;
 mod run_page;
 mod run_steps;
 mod running;

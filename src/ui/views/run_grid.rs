@@ -45,12 +45,7 @@ impl Columns {
 }
 
 /// Both, in at most `room`.
-pub(super) fn grid_ui(
-    ui: &mut Ui,
-    grid: &RunGrid,
-    (columns, room): (&Columns, f32),
-    out: &mut Commands,
-) {
+pub(super) fn grid_ui(ui: &mut Ui, grid: &RunGrid, (columns, room): (&Columns, f32), out: &mut Commands) {
     memory_ui(ui, grid, columns);
     let n_steps = grid.steps.len();
     let height = (n_steps as f32 * ROW).min((room - MEMORY - MARGIN).max(ROW));
@@ -71,10 +66,8 @@ pub(super) fn grid_ui(
 fn memory_ui(ui: &mut Ui, grid: &RunGrid, columns: &Columns) {
     let tokens = theme::tokens(ui);
     let (_, rect) = ui.allocate_space(vec2(ui.available_width(), MEMORY));
-    let plot = Rect::from_min_max(
-        pos2(columns.left, rect.top() + 8.0),
-        pos2(columns.right, rect.bottom() - 6.0),
-    );
+    let plot =
+        Rect::from_min_max(pos2(columns.left, rect.top() + 8.0), pos2(columns.right, rect.bottom() - 6.0));
     let peaks = || grid.columns.iter().enumerate().filter_map(|(n, column)| Some((n, column.peak_bytes?)));
     let Some(most) = peaks().map(|(_, peak)| peak).max() else {
         let style = (theme::small(), tokens.muted);

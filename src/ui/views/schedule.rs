@@ -52,7 +52,8 @@ pub(crate) fn schedule_ui(ui: &mut Ui, view: View<'_>, page: &mut SchedulePage, 
     let has_card = page.form.is_some() || jobs.selected().is_some();
     // In a low window the selected job needs the room.
     let least = DAY + theme::CARD_HEAD + ROW * 3.0 + if has_card { CARD } else { 0.0 };
-    if total > 0 && ui.available_height() > least {
+    page.shows_day = total > 0 && ui.available_height() > least;
+    if page.shows_day {
         day_ahead_ui(ui, view, out);
     }
     let card = if has_card { CARD + theme::GAP } else { 0.0 };

@@ -226,6 +226,23 @@ impl AppStore {
         }
     }
 
+    /// Runs were deleted, or some of them. Those that stay come back with the next reading.
+    pub(crate) fn forget_deleted(&mut self, run_ids: &[RunId]) {
+        for run_id in run_ids {
+            if self.living.contains(run_id) {
+                continue;
+            }
+            self.recent.retain(|id| id != run_id);
+            self.runs.remove(run_id);
+            if self.selected.as_ref() == Some(run_id) {
+                self.select_run(None);
+            }
+        }
+        self.ended.is_old = true;
+        self.refresh_runs();
+        self.pipelines.touch(None);
+    }
+
     pub(crate) fn retire_steps(&mut self) {
         for run_id in self.recent.iter().skip(MAX_STEPFUL) {
             if self.selected.as_ref() != Some(run_id)
