@@ -224,7 +224,10 @@ fn preview_ui(ui: &mut Ui, view: View<'_>, checked: &Checked) {
         let at = rect.left_center();
         let shown = numbers_at(ui, at, Align2::LEFT_CENTER, &when, (theme::body(), tokens.text));
         let at = pos2((rect.left() + 206.0).max(shown.right() + 10.0), rect.center().y);
-        numbers_at(ui, at, Align2::LEFT_CENTER, &left, (theme::small(), tokens.muted));
+        // In a narrow column it is said, and not shown.
+        if at.x + text_width(ui, &left, theme::small()) < rect.right() {
+            numbers_at(ui, at, Align2::LEFT_CENTER, &left, (theme::small(), tokens.muted));
+        }
         let response = ui.interact(rect, ui.scope_id().with(("fire", fire.at)), Sense::hover());
         response.says(Role::Label, &format!("{when}, {left}"));
     }

@@ -73,7 +73,7 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     let left_left = marks_left - 126.0;
     let wall_left = left_left - 136.0;
     let name_left = rect.left() + 50.0;
-    let name_width = ((wall_left - name_left) * 0.36).min(240.0);
+    let name_width = ((wall_left - name_left) * 0.42).min(240.0);
     let words_left = name_left + name_width + theme::GAP;
     let ink = if job.enabled { tokens.text } else { tokens.muted };
     let style = (theme::medium(), ink);

@@ -11,7 +11,7 @@ use super::job_row::{fire_icon, fire_ink, fire_text};
 use super::{Commands, View};
 use crate::base::tz::Tz;
 use crate::ui::{format, theme};
-use crate::window::{Action, Folder, LedgerRow};
+use crate::window::{Action, Folder, LedgerFilter, LedgerRow};
 
 const ROW: f32 = 30.0;
 /// The height of the line below the rows.
@@ -50,7 +50,12 @@ pub(crate) fn ledger_ui(ui: &mut Ui, view: View<'_>, page: &mut Ledger, out: &mu
             }
             known => {
                 let (_, rect) = ui.allocate_space(vec2(ui.available_width(), height));
-                let text = if known.is_some() { "No fire matches" } else { "Reading the fires…" };
+                let is_filtered = question.filter != LedgerFilter::default();
+                let text = match (known, is_filtered) {
+                    (None, _) => "Reading the fires…",
+                    (Some(_), true) => "No fire matches",
+                    (Some(_), false) => "What becomes of each due instant is listed here; none was due yet",
+                };
                 label_at(ui, rect.center(), Align2::CENTER_CENTER, text, muted, rect.width());
                 ui.interact(rect, ui.scope_id().with("no fires"), Sense::hover()).says(Role::Label, text);
             }

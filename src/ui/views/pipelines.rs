@@ -50,7 +50,11 @@ impl Columns {
         let room = right - rect.left();
         let has_strip = room > 480.0;
         let has_median = room > 400.0;
-        let next = if room > 300.0 { 148.0 } else { 0.0 };
+        let next = match room {
+            760.0.. => 220.0,
+            300.0.. => 148.0,
+            _ => 0.0,
+        };
         let fixed = next + if has_strip { strip + 20.0 } else { 0.0 } + if has_median { 84.0 } else { 0.0 };
         let name = room - fixed - theme::GAP;
         let mut left = rect.left();
@@ -141,7 +145,8 @@ fn head_ui(ui: &mut Ui, rect: Rect, all: &[api::PipelineView], page: &mut Pipeli
     let edit = TextEdit::singleline(&mut page.text)
         .id(ui.scope_id().with("pipelines text"))
         .hint_text("Search")
-        .margin(vec2(9.0, 4.0))
+        .margin(vec2(9.0, 3.0))
+        .vertical_align(egui::Align::Center)
         .desired_width(width - 18.0);
     let response = ui.put(place, edit);
     response.says(Role::TextInput, "Search pipelines");
@@ -166,7 +171,7 @@ fn captions_ui(ui: &mut Ui) {
     };
     put(columns.name, Align2::LEFT_CENTER, "Pipeline");
     if let Some(marks) = columns.marks {
-        put(marks, Align2::LEFT_CENTER, &format!("Last {MAX_MARKS} runs"));
+        put(marks, Align2::RIGHT_CENTER, &format!("Last {MAX_MARKS} runs"));
     }
     if let Some(median) = columns.median {
         put(median, Align2::RIGHT_CENTER, "Median");
