@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::backfill::instants_again;
+use super::backfill::{WantedAgain, instants_again};
 use super::core::SchedulerCore;
 use super::error::SchedulerError;
 use super::job::Job;
@@ -129,7 +129,7 @@ impl SchedulerCore {
         to: DateTime<Utc>,
         now: Now,
     ) -> Result<Vec<DateTime<Utc>>, SchedulerError> {
-        let (_, wanted, rows) = self.wanted_again(job_id, from, to, now)?;
+        let WantedAgain { wanted, rows, job: _ } = self.wanted_again(job_id, from, to, now)?;
         let parts = instants_again(&wanted, &rows);
         Ok(parts.iter().flat_map(|part| part.instants).copied().collect())
     }

@@ -17,6 +17,15 @@ use crate::store::{Durability, FireFilter, FireKind, JobWrite, StoredFire, from_
 /// The longest backfill. More instants are taken for an error.
 const MOST_BACKFILLED: u64 = 1_000;
 
+/// What a backfill begins with.
+pub(super) struct WantedAgain {
+    pub(super) job: Job,
+    /// The instants at which the job was due.
+    pub(super) wanted: Vec<DateTime<Utc>>,
+    /// The rows of the ledger that cover them.
+    pub(super) rows: Vec<StoredFire>,
+}
+
 impl SchedulerCore {
     /// Backfills the instants from `from` to `to`, both included, that did not run: the oldest first, one after
     /// another, with the usual distance of catch-up. Returns their number, and the acts to carry out.
@@ -31,7 +40,7 @@ impl SchedulerCore {
         to: DateTime<Utc>,
         now: Now,
     ) -> Result<(usize, Vec<Act>), SchedulerError> {
-        let (job, wanted, rows) = self.wanted_again(job_id, from, to, now)?;
+        let WantedAgain { job, wanted, rows } = self.wanted_again(job_id, from, to, now)?;
         self.jobs_set_aside.remove(job_id.as_str());
         let timetable = job.timetable(&self.local)?;
         let parts = instants_again(&wanted, &rows);
@@ -60,7 +69,7 @@ impl SchedulerCore {
         from: DateTime<Utc>,
         to: DateTime<Utc>,
         now: Now,
-    ) -> Result<(Job, Vec<DateTime<Utc>>, Vec<StoredFire>), SchedulerError> {
+    ) -> Result<WantedAgain, SchedulerError> {
         let (row, job) = self.understood(job_id)?;
         let (from, to) = (within_years(from), within_years(to));
         let refused = |why: String| SchedulerError::Backfill { job_id: job_id.clone(), from, to, why };
@@ -83,7 +92,7 @@ impl SchedulerCore {
         if instants_again(&wanted, &rows).is_empty() {
             return Err(refused("everything in that time has run, or is about to".to_owned()));
         }
-        Ok((job, wanted, rows))
+        Ok(WantedAgain { job, wanted, rows })
     }
 
     fn claim_again(

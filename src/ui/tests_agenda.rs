@@ -89,9 +89,8 @@ fn the_month_counts_what_ran_and_what_is_to_come_and_a_day_opens_its_fires() {
     assert!(matches!(&sent[..], [Action::LoadMonth(of)] if of.first.to_string() == "2026-10-01"), "{sent:?}");
     scene.pull("This month");
     let sent = scene.pull("Friday 20 November 2026: 1 failed, 3 completed");
-    let asked = sent.iter().find_map(|action| match action {
-        Action::LoadFires(question) => question.filter.since,
-        _ => None,
+    let asked = sent.iter().find_map(|action| {
+        if let Action::LoadFires(question) = action { question.filter.since } else { None }
     });
     let begin: DateTime<Utc> = "2026-11-20T05:00:00Z".parse().unwrap();
     assert_eq!(asked, Some(begin), "in the zone of the machine");

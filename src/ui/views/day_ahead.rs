@@ -86,7 +86,7 @@ fn axis_ui(ui: &Ui, day: &Day, scale: &Scale) {
         let at = scale.from - into_hour + TimeDelta::hours(hours);
         let hour = at.with_timezone(&day.local).hour();
         let x = scale.x(at);
-        if hour % every != 0 || x > scale.plot.right() {
+        if !hour.is_multiple_of(every) || x > scale.plot.right() {
             continue;
         }
         ui.painter().vline(x, scale.plot.top()..=bottom, Stroke::new(1.0, tokens.line));

@@ -146,7 +146,7 @@ fn head_ui(ui: &mut Ui, rect: Rect, all: &[api::PipelineView], page: &mut Pipeli
         .id(ui.scope_id().with("pipelines text"))
         .hint_text("Search")
         .margin(vec2(9.0, 3.0))
-        .vertical_align(egui::Align::Center)
+        .align(egui::Align2::LEFT_CENTER)
         .desired_width(width - 18.0);
     let response = ui.put(place, edit);
     response.says(Role::TextInput, "Search pipelines");
