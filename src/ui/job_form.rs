@@ -154,6 +154,8 @@ pub(super) struct JobForm {
     saved: Fields,
     /// What the job says about how its pipeline runs, as saved.
     saved_run: RunValues,
+    /// What [`Self::run`] said before anything was entered. A value that is saved and is the default shows as none.
+    taken_run: Option<RunValues>,
     created_at: Option<DateTime<Utc>>,
     local: Tz,
     checked: Option<(Fields, Checked)>,
@@ -218,6 +220,7 @@ impl JobForm {
             asked: None,
             saved,
             saved_run: RunValues::default(),
+            taken_run: None,
             created_at,
             local,
             checked: None,
@@ -241,7 +244,7 @@ impl JobForm {
     /// Undoes the changes.
     pub(super) fn revert(&mut self) {
         self.fields = self.saved.clone();
-        (self.run, self.asked, self.refusal) = (None, None, None);
+        (self.run, self.taken_run, self.asked, self.refusal) = (None, None, None, None);
     }
 
     /// The form was saved: its contents are the saved values now.
@@ -249,6 +252,7 @@ impl JobForm {
         self.saved = self.fields.clone();
         if let Some(run) = &self.run {
             self.saved_run = RunValues::entered(run, &self.saved_run);
+            self.taken_run = Some(self.saved_run.clone());
         }
         self.is_saving = false;
     }
@@ -338,7 +342,7 @@ impl JobForm {
             return None;
         }
         let path = path_of(pipeline_id)?;
-        self.run = None;
+        (self.run, self.taken_run) = (None, None);
         self.asked = Some(pipeline_id.to_owned());
         Some(StartOf { pipeline_id: pipeline_id.to_owned(), path: Some(path), like: None })
     }
@@ -358,14 +362,16 @@ impl JobForm {
             priority: u8::try_from(saved.priority).ok(),
         };
         let before = if is_the_jobs { before } else { Before::default() };
-        self.run = Some(RunFields::new(basis, before));
+        let run = RunFields::new(basis, before);
+        self.taken_run = Some(RunValues::entered(&run, saved));
+        self.run = Some(run);
         None
     }
 
     /// Whether something about how its pipeline runs has changed.
     fn is_run_changed(&self) -> bool {
         let entered = self.run.as_ref().map(|run| RunValues::entered(run, &self.saved_run));
-        entered.is_some_and(|entered| entered != self.saved_run)
+        entered.is_some() && entered != self.taken_run
     }
 
     /// What a patch says about how its pipeline runs.

@@ -20,6 +20,8 @@ pub struct PipelinesModel {
     facts: HashMap<String, PipelineFacts>,
     is_open: bool,
     is_asked: bool,
+    /// The last lookup of facts failed: it is not repeated until something changes.
+    has_failed: bool,
     /// The known facts may be out of date.
     is_old: bool,
     selected: Option<PathBuf>,
@@ -75,6 +77,9 @@ impl PipelinesModel {
 
     /// Sets which of the list are in the visible rows and around them; none when the list is not open.
     pub(crate) fn want(&mut self, visible: Option<&[usize]>) -> [Option<Action>; 2] {
+        if visible.is_none() {
+            self.has_failed = false;
+        }
         self.is_open = visible.is_some();
         let Some(visible) = visible else { return [None, None] };
         [self.ask(visible), self.ask_detail()]
@@ -84,7 +89,7 @@ impl PipelinesModel {
         let listed = self.listed.as_deref().unwrap_or_default();
         let ids = || visible.iter().filter_map(|at| listed.get(*at)).map(|entry| &*entry.id);
         let is_known = ids().all(|id| self.facts.contains_key(id));
-        if self.is_asked || visible.is_empty() || (is_known && !self.is_old) {
+        if self.is_asked || visible.is_empty() || ((is_known || self.has_failed) && !self.is_old) {
             return None;
         }
         let mut ids: Vec<PipelineId> = ids().filter_map(|id| PipelineId::new(id).ok()).collect();
@@ -110,7 +115,7 @@ impl PipelinesModel {
     }
 
     pub(crate) fn put_facts(&mut self, facts: Vec<PipelineFacts>) {
-        self.is_asked = false;
+        (self.is_asked, self.has_failed) = (false, false);
         self.facts = facts.into_iter().map(|facts| (facts.id.clone(), facts)).collect();
     }
 
@@ -138,6 +143,7 @@ impl PipelinesModel {
 
     /// A lookup failed; the next change asks again.
     pub(crate) fn forget_questions(&mut self) {
+        self.has_failed |= self.is_asked;
         (self.is_asked, self.is_detail_asked) = (false, false);
     }
 
@@ -188,6 +194,10 @@ mod tests {
         model.touch(PipelineId::new("elsewhere").ok().as_ref());
         assert_eq!(model.want(Some(&[1, 2]))[0], None, "it is not visible");
         model.touch(PipelineId::new("b").ok().as_ref());
+        assert_eq!(model.want(Some(&[1, 2]))[0], ids(&["b", "c"]));
+        model.forget_questions();
+        assert_eq!(model.want(Some(&[1, 2]))[0], None, "what failed is not asked again and again");
+        model.touch(None);
         assert_eq!(model.want(None), [None, None], "nobody looks");
         assert_eq!(model.want(Some(&[1, 2]))[0], ids(&["b", "c"]));
     }
