@@ -79,6 +79,7 @@ fn why(reason: PruneReason) -> &'static str {
         PruneReason::Old => "it is older than the settings keep",
         PruneReason::Many => "its pipeline has more runs than the settings keep",
         PruneReason::LogBytes => "all logs together are larger than the settings keep (the run stays)",
+        PruneReason::Chosen => "the operator deletes it",
     }
 }
 
@@ -92,6 +93,7 @@ fn document(plan: &PrunePlan, report: Option<&PruneReport>) -> Value {
                     PruneReason::Old => "old",
                     PruneReason::Many => "many",
                     PruneReason::LogBytes => "log_bytes",
+                    PruneReason::Chosen => "chosen",
                 },
             })
         };

@@ -5,7 +5,7 @@
 //!
 //! In reading order: `model` (the parsed pipeline), `keys` (the table of all keys of the file, against which `config` reads
 //! it), `parse` (rules about several values together), `graph` (which step is above which), `schedules` (its jobs),
-//! `params` and `secret`, `advice`, `expand`, `differences`, `samples`.
+//! `params` and `secret`, `advice`, `expand`, `differences`, `samples`, `templates`.
 
 mod model;
 
@@ -22,6 +22,7 @@ mod expand;
 mod params;
 mod samples;
 mod secret;
+mod templates;
 
 pub use crate::base::units::{
     about, format_duration, format_size, parse_duration, parse_size, signal_name, signal_number,
@@ -40,6 +41,7 @@ pub use params::{
 };
 pub use samples::{SampleFile, samples};
 pub use secret::{SecretState, origin as secret_origin};
+pub use templates::Template;
 
 #[cfg(test)]
 mod tests;

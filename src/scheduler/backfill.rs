@@ -17,6 +17,15 @@ use crate::store::{Durability, FireFilter, FireKind, JobWrite, StoredFire, from_
 /// The longest backfill. More instants are taken for an error.
 const MOST_BACKFILLED: u64 = 1_000;
 
+/// What a backfill begins with.
+pub(super) struct WantedAgain {
+    pub(super) job: Job,
+    /// The instants at which the job was due.
+    pub(super) wanted: Vec<DateTime<Utc>>,
+    /// The rows of the ledger that cover them.
+    pub(super) rows: Vec<StoredFire>,
+}
+
 impl SchedulerCore {
     /// Backfills the instants from `from` to `to`, both included, that did not run: the oldest first, one after
     /// another, with the usual distance of catch-up. Returns their number, and the acts to carry out.
@@ -31,8 +40,37 @@ impl SchedulerCore {
         to: DateTime<Utc>,
         now: Now,
     ) -> Result<(usize, Vec<Act>), SchedulerError> {
-        let (row, job) = self.understood(job_id)?;
+        let WantedAgain { job, wanted, rows } = self.wanted_again(job_id, from, to, now)?;
         self.jobs_set_aside.remove(job_id.as_str());
+        let timetable = job.timetable(&self.local)?;
+        let parts = instants_again(&wanted, &rows);
+        let mut draft = Draft::default();
+        let mut n_claimed = 0;
+        for part in &parts {
+            if let Some(row) = part.row {
+                let (job_id, due_ms) = (row.job_id.clone(), row.due_ms);
+                draft.writes.push(JobWrite::RemoveFire { job_id, due_ms });
+                cut(row, part.instants, &timetable, &mut draft);
+            }
+            n_claimed += self.claim_again(&job, part.instants, &mut draft)?;
+        }
+        self.jobs.commit(&draft.writes, Durability::Synced)?;
+        self.may_catch_up = true;
+        Ok((n_claimed, draft.acts))
+    }
+
+    /// The job, the instants from `from` to `to` at which it was due, and the rows of the ledger that cover them.
+    ///
+    /// # Errors
+    /// As [`Self::backfill`].
+    pub(super) fn wanted_again(
+        &self,
+        job_id: &JobId,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        now: Now,
+    ) -> Result<WantedAgain, SchedulerError> {
+        let (row, job) = self.understood(job_id)?;
         let (from, to) = (within_years(from), within_years(to));
         let refused = |why: String| SchedulerError::Backfill { job_id: job_id.clone(), from, to, why };
         let timetable = job.timetable(&self.local)?;
@@ -51,29 +89,10 @@ impl SchedulerCore {
         };
         let filter = FireFilter { since: Some(from), until: Some(just_after(*last)), limit: None };
         let rows = self.jobs.fires(job_id.as_str(), &filter)?;
-        let mut draft = Draft::default();
-        let mut n_claimed = 0;
-        let mut left = wanted.as_slice();
-        for row in &rows {
-            let (first, through) = (from_ms(row.due_ms), from_ms(row.through_ms));
-            let n_before = left.partition_point(|at| *at < first);
-            n_claimed += self.claim_again(&job, &left[..n_before], &mut draft)?;
-            let n_within = left.partition_point(|at| *at <= through) - n_before;
-            let within = &left[n_before..n_before + n_within];
-            left = &left[n_before + n_within..];
-            if may_run_again(row) && !within.is_empty() {
-                draft.writes.push(JobWrite::RemoveFire { job_id: row.job_id.clone(), due_ms: row.due_ms });
-                cut(row, within, &timetable, &mut draft);
-                n_claimed += self.claim_again(&job, within, &mut draft)?;
-            }
-        }
-        n_claimed += self.claim_again(&job, left, &mut draft)?;
-        if n_claimed == 0 {
+        if instants_again(&wanted, &rows).is_empty() {
             return Err(refused("everything in that time has run, or is about to".to_owned()));
         }
-        self.jobs.commit(&draft.writes, Durability::Synced)?;
-        self.may_catch_up = true;
-        Ok((n_claimed, draft.acts))
+        Ok(WantedAgain { job, wanted, rows })
     }
 
     fn claim_again(
@@ -95,6 +114,31 @@ impl SchedulerCore {
         }
         Ok(instants.len())
     }
+}
+
+/// Instants that are run again: those of one row of the ledger, or some that no row covers.
+pub(super) struct Again<'a> {
+    row: Option<&'a StoredFire>,
+    pub(super) instants: &'a [DateTime<Utc>],
+}
+
+/// Which of `wanted` have not run and are not about to, in their order. `rows` are those that cover them, oldest first.
+pub(super) fn instants_again<'a>(wanted: &'a [DateTime<Utc>], rows: &'a [StoredFire]) -> Vec<Again<'a>> {
+    let mut parts = Vec::new();
+    let mut left = wanted;
+    for row in rows {
+        let n_before = left.partition_point(|at| *at < from_ms(row.due_ms));
+        parts.push(Again { row: None, instants: &left[..n_before] });
+        let n_within = left.partition_point(|at| *at <= from_ms(row.through_ms)) - n_before;
+        let within = &left[n_before..n_before + n_within];
+        left = &left[n_before + n_within..];
+        if may_run_again(row) {
+            parts.push(Again { row: Some(row), instants: within });
+        }
+    }
+    parts.push(Again { row: None, instants: left });
+    parts.retain(|part| !part.instants.is_empty());
+    parts
 }
 
 /// Whether none of these instants has run or is about to. An outcome that a script has written is left alone.

@@ -36,6 +36,19 @@ impl SchedulerCore {
         self.views(self.jobs.list_some_jobs(offset, limit)?)
     }
 
+    /// At most `limit` jobs of a pipeline, the enabled ones first and the earliest due first; and how many it has. Their
+    /// runs under way are not looked up.
+    pub fn jobs_of_pipeline(
+        &self,
+        pipeline_id: &str,
+        limit: usize,
+    ) -> Result<(Vec<JobView>, usize), SchedulerError> {
+        let rows = self.jobs.jobs_of_pipeline(pipeline_id, limit)?;
+        let n_jobs = self.jobs.count_jobs_of_pipeline(pipeline_id)?;
+        let views = rows.iter().map(|row| self.view(row, UnderWay::default()));
+        Ok((views.collect::<Result<_, _>>()?, n_jobs))
+    }
+
     fn views(&self, rows: Vec<StoredJob>) -> Result<Vec<JobView>, SchedulerError> {
         let mut under_way = self.under_way(self.jobs.unbooked_history()?)?;
         rows.iter().map(|row| self.view(row, under_way.remove(&row.job_id).unwrap_or_default())).collect()

@@ -11,6 +11,7 @@
 
 mod actor;
 mod after;
+mod agenda;
 mod backfill;
 mod claim;
 mod claims;
@@ -31,6 +32,7 @@ mod unread;
 mod view;
 mod zone;
 
+pub use agenda::{Coming, ComingFire, LedgerEntry};
 pub use core::{Act, CATCH_UP_GAP_MS, JobStart, Resolve, SchedulerCore, StartOutcome, Target, Wake};
 pub use error::SchedulerError;
 pub use files::{FileTables, Listing, TakenOver};

@@ -29,7 +29,8 @@ pub(crate) use dir_watch::DirWatch;
 pub use disk::{RESERVE_BYTES, Reserve, free_space, is_network_file_system};
 pub use error::StoreError;
 pub use jobs::{
-    FireFilter, FireKind, JobStore, JobWrite, NEVER, NEVER_MS, StoredFire, StoredHistory, StoredJob, from_ms,
+    FireFilter, FireKind, JobStore, JobWrite, LedgerFilter, LedgerKind, NEVER, NEVER_MS, StoredFire,
+    StoredHistory, StoredJob, from_ms,
 };
 pub(crate) use presence::named_holder;
 pub use presence::{Presence, presence};

@@ -1,11 +1,14 @@
 //! Everything that can be done in the window, in one enum. Buttons, shortcuts and the palette take their texts,
 //! tooltips, keys and icons from it. Views push its values, and the window runs them after the frame is painted.
 
+use std::path::{Path, PathBuf};
+
 use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
 
 use super::icon::Icon;
 use super::labels::{label_of, log_label, subject_of};
 use super::log_page::LogCommand;
+use super::schedule_page::{LedgerSpan, ScheduleTab};
 use crate::base::id::{AttemptKey, JobId, PipelineId, RunId, StepId};
 use crate::window::{Action, AwayMark, Folder, Formats, HistorySpan, NowGroups, NowOrder, QuitChoice};
 
@@ -30,10 +33,28 @@ pub(super) enum Command {
     ChooseStep(Option<StepId>),
     /// Something about the whole log of an attempt.
     Log(LogCommand),
+    /// Select the pipeline of this file, or none.
+    SelectPipeline(Option<PathBuf>),
+    /// Open the form for a new pipeline.
+    AskNewPipeline,
+    /// Write the file of the new pipeline.
+    MakePipeline,
+    /// Show a job on its page.
+    OpenJob(JobId),
     /// Select a job, or none.
     SelectJob(Option<JobId>),
     /// Open the form for a new job.
     NewJob,
+    /// Open the form for a new job of this pipeline.
+    NewJobOf(String),
+    /// Show this on the page of jobs.
+    ShowScheduleTab(ScheduleTab),
+    /// Show the fires of this time, of all jobs or only of the selected one.
+    ShowFires(LedgerSpan, bool),
+    /// Open the form that runs what a job missed.
+    AskBackfill(JobId),
+    /// Run what the open form of a backfill says.
+    RunBackfill,
     /// These rows of the list of jobs are visible; none when the list is not open.
     ShowJobs(Option<std::ops::Range<usize>>),
     /// Save the form of a job.
@@ -48,10 +69,20 @@ pub(super) enum Command {
     AskStartLike(RunId),
     /// Start the run of the open form, or go to its first error.
     StartForm,
+    /// Open the form of a new job with the values of the open start form.
+    ScheduleForm,
     /// List the runs too that have ended since the list was read.
     ShowNewRuns,
     /// List all ended runs.
     ClearRunFilter,
+    /// Mark the selected run, or no longer.
+    MarkRun,
+    /// Select the next or the previous row and mark both.
+    MarkNeighbour(Neighbour),
+    /// Ask before the marked runs are deleted.
+    AskDeleteMarked,
+    /// Delete these runs.
+    DeleteRuns(Vec<RunId>),
     /// Mark no run.
     UnmarkRuns,
     /// Run all steps of the marked runs again.
@@ -275,9 +306,23 @@ impl Command {
             Self::SelectNeighbour(Neighbour::Previous) => {
                 Label::new("Select the row before").key(NONE, Key::ArrowUp)
             }
+            Self::SelectPipeline(Some(_)) => Label::new("Show pipeline"),
+            Self::SelectPipeline(None) => Label::new("Close the pipeline").key(NONE, Key::Escape),
+            Self::AskNewPipeline => Label::new("New pipeline…").icon(Icon::Plus).key(CTRL, Key::N),
+            Self::MakePipeline => Label::new("Create"),
+            Self::OpenJob(_) => Label::new("Show job").tooltip("Show it on the page of jobs"),
+            Self::NewJobOf(_) => {
+                Label::new("Schedule…").icon(Icon::Clock).tooltip("Add a job that starts it")
+            }
             Self::SelectJob(Some(_)) => Label::new("Show job"),
             Self::SelectJob(None) => Label::new("Close the job").key(NONE, Key::Escape),
             Self::NewJob => Label::new("New job").icon(Icon::Plus).key(CTRL, Key::N),
+            Self::ShowScheduleTab(tab) => Label::new(tab.text()),
+            Self::ShowFires(..) => Label::new("Show fires"),
+            Self::AskBackfill(_) => {
+                Label::new("Backfill…").tooltip("Run what it was due for in the past and did not run")
+            }
+            Self::RunBackfill => Label::new("Run").icon(Icon::Play),
             Self::ShowJobs(_) => Label::new("Look up jobs"),
             Self::SaveJob | Self::SaveLimits | Self::SaveSettings => Label::new("Save").key(CTRL, Key::S),
             Self::RevertJob | Self::RevertLimits | Self::RevertSettings => Label::new("Revert"),
@@ -291,6 +336,9 @@ impl Command {
                 .icon(Icon::Again)
                 .tooltip("Start a new run; its parameters can be changed first"),
             Self::StartForm => Label::new("Start").icon(Icon::Play),
+            Self::ScheduleForm => {
+                Label::new("Start on a schedule…").tooltip("Add a job that starts it with these values")
+            }
             Self::ShowSpan(HistorySpan::Hour) => Label::new("Show the machine's last hour").icon(Icon::Wave),
             Self::ShowSpan(HistorySpan::Day) => Label::new("Show the machine's last day").icon(Icon::Wave),
             Self::ShowSpan(HistorySpan::Month) => {
@@ -300,6 +348,15 @@ impl Command {
                 .icon(Icon::Plus)
                 .tooltip("List what has ended since the list was read"),
             Self::ClearRunFilter => Label::new("Clear filters").icon(Icon::Close).tooltip("List all runs"),
+            Self::MarkRun => Label::new("Mark the run").key(NONE, Key::M),
+            Self::MarkNeighbour(Neighbour::Next) => {
+                Label::new("Mark the next row too").key(Modifiers::SHIFT, Key::ArrowDown)
+            }
+            Self::MarkNeighbour(Neighbour::Previous) => {
+                Label::new("Mark the row before too").key(Modifiers::SHIFT, Key::ArrowUp)
+            }
+            Self::AskDeleteMarked => Label::new("Delete marked…").icon(Icon::Cross),
+            Self::DeleteRuns(_) => Label::new("Delete").icon(Icon::Cross),
             Self::UnmarkRuns => Label::new("Mark none"),
             Self::RetryMarked => Label::new("Retry marked")
                 .icon(Icon::Again)
@@ -357,9 +414,20 @@ impl Command {
                 }
                 Action::SelectRun(run_id) => run_id.as_ref().map(RunId::to_string),
                 Action::LoadJob(job_id) => Some(job_id.to_string()),
+                Action::LoadPipeline { id, .. } => Some(id.clone()),
+                Action::NewPipeline { pipeline_id, .. } => Some(pipeline_id.to_string()),
+                Action::EditFile { path, .. } => file_name(path),
+                Action::PreviewBackfill { job_id, .. } | Action::Backfill { job_id, .. } => {
+                    Some(job_id.to_string())
+                }
                 Action::SaveJob(form) => Some(form.job_id().to_string()),
                 Action::LoadStart(of) => Some(of.pipeline_id.clone()),
                 Action::LoadJobs { .. }
+                | Action::LoadPipelines(_)
+                | Action::LoadDay
+                | Action::LoadMonth(_)
+                | Action::LoadFires(_)
+                | Action::ExportFires(_)
                 | Action::LoadHistory(_)
                 | Action::LoadEstimates(_)
                 | Action::LoadJobNames
@@ -370,8 +438,9 @@ impl Command {
                 | Action::LoadSettings
                 | Action::SaveSettings(_)
                 | Action::LoadRuns(_)
+                | Action::DeleteRuns(_)
                 | Action::Refresh
-                | Action::OpenFolder(Folder::Logs(_) | Folder::Pipelines)
+                | Action::OpenFolder(Folder::Logs(_) | Folder::Pipelines | Folder::Of(_))
                 | Action::OpenLog(None)
                 | Action::AskLog(_)
                 | Action::KeepLook(_)
@@ -381,6 +450,9 @@ impl Command {
             Self::Select(run_id) => run_id.as_ref().map(RunId::to_string),
             Self::ChooseStep(step_id) => step_id.as_ref().map(StepId::to_string),
             Self::Log(command) => command.subject(),
+            Self::SelectPipeline(path) => path.as_deref().and_then(file_name),
+            Self::OpenJob(job_id) | Self::AskBackfill(job_id) => Some(job_id.to_string()),
+            Self::NewJobOf(pipeline) => Some(pipeline.clone()),
             Self::SelectJob(job_id) => job_id.as_ref().map(JobId::to_string),
             Self::AskRemoveJob(job_id) => Some(job_id.to_string()),
             Self::AskStart(pipeline) => Some(pipeline.clone()),
@@ -393,7 +465,13 @@ impl Command {
             Self::SearchHistory(text) => Some(text.clone()),
             Self::OrderNow(order) => Some(order.text().to_lowercase()),
             Self::GroupNow(groups) => Some(groups.text().to_lowercase()),
-            Self::NewJob
+            Self::AskNewPipeline
+            | Self::ScheduleForm
+            | Self::ShowScheduleTab(_)
+            | Self::ShowFires(..)
+            | Self::RunBackfill
+            | Self::MakePipeline
+            | Self::NewJob
             | Self::ShowJobs(_)
             | Self::SaveJob
             | Self::RevertJob
@@ -401,6 +479,10 @@ impl Command {
             | Self::ShowSpan(_)
             | Self::ShowNewRuns
             | Self::ClearRunFilter
+            | Self::MarkRun
+            | Self::MarkNeighbour(_)
+            | Self::AskDeleteMarked
+            | Self::DeleteRuns(_)
             | Self::UnmarkRuns
             | Self::RetryMarked => None,
             Self::Show(_)
@@ -432,6 +514,10 @@ impl Command {
     }
 }
 
+fn file_name(path: &Path) -> Option<String> {
+    Some(path.file_name()?.to_string_lossy().into_owned())
+}
+
 const fn action_label(action: &Action) -> Label {
     match action {
         Action::Do(command) => label_of(command),
@@ -440,9 +526,22 @@ const fn action_label(action: &Action) -> Label {
         Action::LoadRun(_) | Action::LoadFacts(_) => Label::new("Load"),
         Action::LoadJobs { .. } | Action::LoadJob(_) | Action::LoadJobNames => Label::new("Look up jobs"),
         Action::LoadEstimates(_) => Label::new("Look up how long runs take"),
+        Action::LoadPipelines(_) | Action::LoadPipeline { .. } => Label::new("Look up pipelines"),
+        Action::EditFile { .. } => Label::new("Edit")
+            .icon(Icon::List)
+            .tooltip("Open the file in your editor; what is wrong with it shows here as it is saved")
+            .key(Modifiers::COMMAND, Key::E),
+        Action::LoadDay | Action::LoadMonth(_) | Action::LoadFires(_) => Label::new("Look up fires"),
+        Action::ExportFires(_) => Label::new("Export CSV")
+            .icon(Icon::Folder)
+            .tooltip("Write all rows that match into a file for spreadsheets"),
+        Action::PreviewBackfill { .. } => Label::new("Look up a backfill of"),
+        Action::Backfill { .. } => Label::new("Backfill"),
+        Action::NewPipeline { .. } => Label::new("Create the pipeline"),
         Action::LoadHistory(_) => Label::new("Look up the machine's history"),
         Action::CountEnded => Label::new("Count the runs that have ended"),
         Action::LoadRuns(_) => Label::new("Look up the runs that have ended"),
+        Action::DeleteRuns(_) => Label::new("Delete runs"),
         Action::SaveJob(_) => Label::new("Save job"),
         Action::LoadStart(_) => Label::new("Prepare the start of"),
         Action::Start(_) => Label::new("Start a run"),
@@ -456,7 +555,7 @@ const fn action_label(action: &Action) -> Label {
             Label::new("Open outside").icon(Icon::Folder).tooltip("Show its file in the program for texts")
         }
         Action::OpenFolder(Folder::At(_)) => Label::new("Open").icon(Icon::Folder),
-        Action::OpenFolder(Folder::Logs(_) | Folder::Pipelines) => {
+        Action::OpenFolder(Folder::Logs(_) | Folder::Pipelines | Folder::Of(_)) => {
             Label::new("Open folder").icon(Icon::Folder).tooltip("Show it in the file manager")
         }
         Action::KeepLook(_) => Label::new("Save the appearance"),

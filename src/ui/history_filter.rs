@@ -67,6 +67,8 @@ pub(super) struct HistoryState {
     n_visible: usize,
     /// What the wheel has turned beyond whole rows.
     turned: f32,
+    /// Whether the steps of the trend's runs are hidden.
+    pub(super) hides_grid: bool,
     /// The runs that are marked, to be acted on together.
     pub(super) marked: BTreeSet<RunId>,
     /// The row that was marked last: a range begins here.
@@ -154,6 +156,11 @@ impl HistoryState {
     pub(super) fn mark_to(&mut self, row: usize, history: &HistoryModel) {
         let rows = self.anchor.min(row)..=self.anchor.max(row);
         self.marked.extend(rows.filter_map(|row| history.row(row)).map(|run| run.run_id.clone()));
+    }
+
+    /// A row was selected by the keyboard: a range begins here, and what is marked stays so.
+    pub(super) fn move_to(&mut self, row: usize) {
+        self.anchor = row;
     }
 
     /// A row was selected without the others: a range begins here.

@@ -2,7 +2,12 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::api::{JobPatch, JobSpec};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::start_form::{Before, OwnField, RunFields};
+use crate::api::{JobPatch, JobSpec, JobView};
 use crate::base::id::{JobId, PipelineId};
 use crate::base::tz::Tz;
 use crate::schedule::{
@@ -10,10 +15,11 @@ use crate::schedule::{
     parse_weekly, preview,
 };
 use crate::settings::interval_text;
-use crate::window::{Action, JobDetail, JobsModel, SaveJob};
+use crate::ui::schedule_page::{CalendarPage, Ledger, ScheduleTab};
+use crate::window::{Action, JobDetail, JobsModel, SaveJob, StartBasis, StartOf};
 
 /// How many fires the preview shows.
-const N_FIRES: usize = 5;
+const N_FIRES: usize = 10;
 
 /// The kinds of schedules in the form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +91,40 @@ pub(super) struct Fields {
     anchor: Option<DateTime<Utc>>,
 }
 
+/// What a job says about how its pipeline runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct RunValues {
+    params: BTreeMap<String, String>,
+    run_type: Option<String>,
+    environment: Option<String>,
+    priority: i32,
+}
+
+impl RunValues {
+    fn of(job: &JobView) -> Self {
+        Self {
+            params: job.params.clone(),
+            run_type: job.run_type.clone(),
+            environment: job.environment.clone(),
+            priority: job.priority,
+        }
+    }
+
+    /// As they are entered.
+    fn entered(fields: &RunFields, saved: &Self) -> Self {
+        let own = |field: &Option<OwnField>| field.as_ref().and_then(OwnField::given);
+        // The pipeline's own counts as well: a job's is noted only where it is another.
+        let priority = fields.own_priority().map_or(0, i32::from);
+        let is_same = saved.priority <= fields.pipeline_priority().into() && priority == 0;
+        Self {
+            params: fields.given(),
+            run_type: own(&fields.run_type),
+            environment: own(&fields.environment),
+            priority: if is_same { saved.priority } else { priority },
+        }
+    }
+}
+
 /// The meaning of the fields; for a field with an error, a sentence.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Checked {
@@ -106,8 +146,16 @@ pub(super) struct JobForm {
     /// The pipeline file that defines the job, if one does.
     pub(super) file: Option<String>,
     pub(super) fields: Fields,
+    /// How its pipeline runs; none while that is not known, and for a job of a file, which has it.
+    pub(super) run: Option<RunFields>,
+    /// The pipeline whose fields were asked for last.
+    asked: Option<String>,
     /// The saved values.
     saved: Fields,
+    /// What the job says about how its pipeline runs, as saved.
+    saved_run: RunValues,
+    /// What [`Self::run`] said before anything was entered. A value that is saved and is the default shows as none.
+    taken_run: Option<RunValues>,
     created_at: Option<DateTime<Utc>>,
     local: Tz,
     checked: Option<(Fields, Checked)>,
@@ -152,7 +200,8 @@ impl JobForm {
         };
         let created_at = DateTime::parse_from_rfc3339(&job.created_at).ok().map(|at| at.with_timezone(&Utc));
         let job_id = detail.row.job_id.clone()?;
-        Some(Self::with(Some(job_id), job.file.clone(), fields, created_at, local))
+        let form = Self::with(Some(job_id), job.file.clone(), fields, created_at, local);
+        Some(Self { saved_run: RunValues::of(job), ..form })
     }
 
     fn with(
@@ -167,7 +216,11 @@ impl JobForm {
             job_id,
             file,
             fields,
+            run: None,
+            asked: None,
             saved,
+            saved_run: RunValues::default(),
+            taken_run: None,
             created_at,
             local,
             checked: None,
@@ -178,24 +231,29 @@ impl JobForm {
 
     /// Takes over the job's present values, unless there are unsaved changes.
     pub(super) fn follow(&mut self, fresh: Self) {
-        if !self.is_changed() && !self.is_saving && self.saved != fresh.saved {
+        let is_other = self.saved != fresh.saved || self.saved_run != fresh.saved_run;
+        if !self.is_changed() && !self.is_saving && is_other {
             *self = fresh;
         }
     }
 
     pub(super) fn is_changed(&self) -> bool {
-        self.fields != self.saved
+        self.fields != self.saved || self.is_run_changed()
     }
 
     /// Undoes the changes.
     pub(super) fn revert(&mut self) {
         self.fields = self.saved.clone();
-        self.refusal = None;
+        (self.run, self.taken_run, self.asked, self.refusal) = (None, None, None, None);
     }
 
     /// The form was saved: its contents are the saved values now.
     pub(super) fn mark_saved(&mut self) {
         self.saved = self.fields.clone();
+        if let Some(run) = &self.run {
+            self.saved_run = RunValues::entered(run, &self.saved_run);
+            self.taken_run = Some(self.saved_run.clone());
+        }
         self.is_saving = false;
     }
 
@@ -276,10 +334,68 @@ impl JobForm {
         Ok(config)
     }
 
+    /// Which pipeline's fields have to be asked for; none if they are known or asked for. `path_of` finds its file.
+    pub(super) fn basis_wanted(&mut self, path_of: impl Fn(&str) -> Option<PathBuf>) -> Option<StartOf> {
+        let pipeline_id = self.fields.pipeline.trim();
+        let is_known = self.run.as_ref().is_some_and(|run| run.pipeline_id() == pipeline_id);
+        if is_known || self.file.is_some() || self.asked.as_deref() == Some(pipeline_id) {
+            return None;
+        }
+        let path = path_of(pipeline_id)?;
+        (self.run, self.taken_run) = (None, None);
+        self.asked = Some(pipeline_id.to_owned());
+        Some(StartOf { pipeline_id: pipeline_id.to_owned(), path: Some(path), like: None })
+    }
+
+    /// Takes over the fields that were asked for; returns them if they are not its own.
+    fn take_basis(&mut self, basis: Arc<StartBasis>) -> Option<Arc<StartBasis>> {
+        let id = basis.definition.pipeline.id.as_str();
+        if basis.earlier.is_some() || self.asked.as_deref() != Some(id) || self.run.is_some() {
+            return Some(basis);
+        }
+        let saved = &self.saved_run;
+        let is_the_jobs = self.saved.pipeline == id;
+        let before = Before {
+            params: Some(&saved.params),
+            run_type: saved.run_type.as_ref(),
+            environment: saved.environment.as_ref(),
+            priority: u8::try_from(saved.priority).ok(),
+        };
+        let before = if is_the_jobs { before } else { Before::default() };
+        let run = RunFields::new(basis, before);
+        self.taken_run = Some(RunValues::entered(&run, saved));
+        self.run = Some(run);
+        None
+    }
+
+    /// Whether something about how its pipeline runs has changed.
+    fn is_run_changed(&self) -> bool {
+        let entered = self.run.as_ref().map(|run| RunValues::entered(run, &self.saved_run));
+        entered.is_some() && entered != self.taken_run
+    }
+
+    /// What a patch says about how its pipeline runs.
+    fn run_patch(&self) -> RunPatch {
+        let Some(run) = self.run.as_ref().filter(|_| self.is_run_changed()) else {
+            return RunPatch::default();
+        };
+        let (saved, entered) = (&self.saved_run, RunValues::entered(run, &self.saved_run));
+        let gone = saved.params.keys().filter(|name| !entered.params.contains_key(*name));
+        let mut params: BTreeMap<String, Option<String>> = gone.map(|name| (name.clone(), None)).collect();
+        params.extend(entered.params.into_iter().map(|(name, value)| (name, Some(value))));
+        RunPatch {
+            params,
+            run_type: (entered.run_type != saved.run_type).then_some(entered.run_type),
+            environment: (entered.environment != saved.environment).then_some(entered.environment),
+            priority: (entered.priority != saved.priority).then_some(entered.priority),
+        }
+    }
+
     /// The action that saves the form; none while a field has an error or nothing has changed.
     pub(super) fn request(&mut self, now: DateTime<Utc>) -> Option<Action> {
         let checked = self.check(now);
-        if self.is_saving || (self.job_id.is_some() && !self.is_changed()) {
+        let has_wrong = self.run.as_ref().is_some_and(|run| !run.wrong().is_empty());
+        if has_wrong || self.is_saving || (self.job_id.is_some() && !self.is_changed()) {
             return None;
         }
         let (Ok(job_id), Ok(pipeline_id), Ok(zone), Ok(schedule)) =
@@ -294,17 +410,31 @@ impl JobForm {
             (job.zone, job.misfire.policy, job.overlap) = (Some(zone), misfire, overlap);
             SaveJob::InFile { path: file.into(), job: Box::new(job) }
         } else {
+            let run = self.run_patch();
             let params = JobPatch {
                 pipeline_id: Some(pipeline_id),
                 zone: Some(zone.as_str().to_owned()),
                 misfire: Some(misfire),
                 overlap: Some(overlap),
+                params: run.params,
+                run_type: run.run_type,
+                environment: run.environment,
+                priority: run.priority,
                 ..JobPatch::new(job_id).with_schedule(&schedule)
             };
             if self.job_id.is_some() { SaveJob::Set(params) } else { SaveJob::Add(params) }
         };
         Some(Action::SaveJob(Box::new(form)))
     }
+}
+
+/// The part of a patch about how the pipeline runs.
+#[derive(Debug, Default)]
+struct RunPatch {
+    params: BTreeMap<String, Option<String>>,
+    run_type: Option<Option<String>>,
+    environment: Option<Option<String>>,
+    priority: Option<i32>,
 }
 
 /// The window's state of the page of jobs.
@@ -314,11 +444,25 @@ pub(super) struct SchedulePage {
     pub(super) form: Option<JobForm>,
     /// The row to scroll to.
     pub(super) scroll_to: Option<usize>,
+    /// What the page shows.
+    pub(super) tab: ScheduleTab,
+    /// Whether the day ahead has room.
+    pub(super) shows_day: bool,
+    pub(super) calendar: CalendarPage,
+    pub(super) ledger: Ledger,
     /// The rows that were visible in the last frame.
     pub(super) shown: std::ops::Range<usize>,
 }
 
 impl SchedulePage {
+    /// Takes over the fields that the form has asked for; returns them if they are not its own.
+    pub(super) fn take_basis(&mut self, basis: Arc<StartBasis>) -> Option<Arc<StartBasis>> {
+        match &mut self.form {
+            Some(form) => form.take_basis(basis),
+            None => Some(basis),
+        }
+    }
+
     /// Makes the form show the selected job, if one is selected.
     pub(super) fn follow(&mut self, jobs: &JobsModel) {
         let is_new = self.form.as_ref().is_some_and(|form| form.job_id.is_none());

@@ -13,6 +13,8 @@
 //! | `settings_form` | the same about settings |
 //! | `start_form` | the same about a run that is to be started |
 //! | `spoken`, `announce`, `outline` | for screen readers: plots in words, what is announced, the page as a tree |
+//! | `schedule_page` | the tabs of the page of jobs: month, ledger, backfill |
+//! | `pipeline_list` | which pipelines are listed, and the form for a new one |
 //! | `graph_layout` | where the nodes of a graph of steps lie |
 //! | `log_page` | the open log: what of it is visible, and what can be done there |
 //! | `now_page` | the rows of the first page: order, groups, and which keep their place |
@@ -44,6 +46,8 @@ mod log_page;
 mod now_page;
 mod offers;
 mod outline;
+mod pipeline_list;
+mod schedule_page;
 mod settings_form;
 mod shown;
 mod spoken;
@@ -53,6 +57,8 @@ mod state;
 mod tests;
 #[cfg(test)]
 mod tests_access;
+#[cfg(test)]
+mod tests_agenda;
 #[cfg(test)]
 mod tests_away;
 #[cfg(test)]
@@ -69,6 +75,8 @@ mod tests_machine;
 mod tests_now;
 #[cfg(test)]
 mod tests_pages;
+#[cfg(test)]
+mod tests_pipelines;
 #[cfg(test)]
 mod tests_run;
 #[cfg(test)]
@@ -89,6 +97,7 @@ mod window_away;
 mod window_jobs;
 mod window_log;
 mod window_look;
+mod window_pipelines;
 mod window_runs;
 mod window_settings;
 mod window_start;

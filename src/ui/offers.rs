@@ -119,6 +119,7 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
     offered.extend(Page::MORE.map(Command::Show));
     offered.extend(HistorySpan::ALL.map(Command::ShowSpan));
     offered.push(Command::NewJob);
+    offered.push(Command::AskNewPipeline);
     offered.push(Command::OpenOutline);
     let levers = all_levers(store).into_iter();
     offered.extend(levers.filter_map(|(lever, is_active)| is_active.then_some(lever)));
@@ -194,6 +195,14 @@ fn log_commands(store: &AppStore) -> Vec<Command> {
     }
 }
 
+/// Opens the selected pipeline's file, at its first problem if it has one.
+pub(super) fn edit_command(store: &AppStore) -> Option<Command> {
+    let list = store.pipeline_list();
+    let path = list.selected()?.path.clone();
+    let line = list.detail().and_then(|detail| detail.problems.first()).and_then(|problem| problem.line);
+    Some(Command::Send(Action::EditFile { path, line }))
+}
+
 /// The commands that have a key now. A key acts only on something visible: on a page without runs, commands of runs
 /// have no key.
 pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
@@ -206,8 +215,19 @@ pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
     }
     let neighbours = [Neighbour::Next, Neighbour::Previous].map(Command::SelectNeighbour);
     match page {
-        Page::Now | Page::History => commands.extend(neighbours),
-        Page::Pipelines | Page::Away => {}
+        // Those with Shift stand before those without, which would take their keys.
+        Page::History => {
+            commands.extend([Neighbour::Next, Neighbour::Previous].map(Command::MarkNeighbour));
+            commands.extend(neighbours);
+            commands.push(Command::MarkRun);
+        }
+        Page::Now => commands.extend(neighbours),
+        Page::Pipelines => {
+            commands.extend(neighbours);
+            commands.extend([Command::AskNewPipeline, Command::SelectPipeline(None)]);
+            commands.extend(edit_command(store));
+        }
+        Page::Away => {}
         Page::Schedule => {
             commands.extend(neighbours);
             commands.extend([Command::NewJob, Command::SaveJob, Command::SelectJob(None)]);

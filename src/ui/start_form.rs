@@ -61,14 +61,16 @@ impl OwnField {
     }
 
     /// What is given, if it is not the default.
-    fn given(&self) -> Option<String> {
+    pub(super) fn given(&self) -> Option<String> {
         let value = self.value.trim();
         (!value.is_empty() && value != self.default).then(|| value.to_owned())
     }
 }
 
+/// The fields about how a pipeline runs: its parameters, run type, environment and priority. The start form and the form
+/// of a job share them.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct StartForm {
+pub(super) struct RunFields {
     basis: Arc<StartBasis>,
     /// The required ones first, then by name.
     pub(super) params: Vec<ParamField>,
@@ -76,19 +78,24 @@ pub(super) struct StartForm {
     pub(super) run_type: Option<OwnField>,
     pub(super) environment: Option<OwnField>,
     pub(super) priority: u8,
-    /// Why the run could not be started.
-    pub(super) refusal: Option<String>,
-    pub(super) is_starting: bool,
     /// The parameter whose field gets the keyboard in the next frame.
     pub(super) focus: Option<String>,
     /// A day of the month that the open calendar shows.
     pub(super) month: Option<NaiveDate>,
 }
 
-impl StartForm {
-    pub(super) fn new(basis: Arc<StartBasis>) -> Self {
+/// The values that the fields begin with, in the place of the pipeline's own.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Before<'a> {
+    pub(super) params: Option<&'a BTreeMap<String, String>>,
+    pub(super) run_type: Option<&'a String>,
+    pub(super) environment: Option<&'a String>,
+    pub(super) priority: Option<u8>,
+}
+
+impl RunFields {
+    pub(super) fn new(basis: Arc<StartBasis>, before: Before<'_>) -> Self {
         let pipeline = &basis.definition.pipeline;
-        let earlier = basis.earlier.as_ref();
         let (mut params, mut secrets) = (Vec::new(), Vec::new());
         for (name, param) in &pipeline.params {
             let name = name.clone();
@@ -98,9 +105,9 @@ impl StartForm {
                     secrets.push(SecretField { name, origin: secret_origin(source), state });
                 }
                 Param::Value { kind, description, default, choices } => {
-                    let before = earlier.and_then(|earlier| earlier.params.get(&name)).or(default.as_ref());
+                    let value = before.params.and_then(|params| params.get(&name)).or(default.as_ref());
                     params.push(ParamField {
-                        value: before.cloned().unwrap_or_default(),
+                        value: value.cloned().unwrap_or_default(),
                         name,
                         kind: *kind,
                         description: description.clone(),
@@ -112,44 +119,15 @@ impl StartForm {
         }
         params.sort_by_key(|field| !field.is_required());
         let own = |name: &str, field: OwnField| (!pipeline.params.contains_key(name)).then_some(field);
-        let run_type = OwnField::new(DEFAULT_RUN_TYPE, earlier.map(|earlier| &earlier.run_type));
-        let environment = OwnField::new(DEFAULT_ENVIRONMENT, earlier.map(|earlier| &earlier.environment));
-        let (run_type, environment) = (own(RUN_TYPE, run_type), own(ENVIRONMENT, environment));
-        let priority = pipeline.priority;
-        let mut form = Self {
-            basis,
-            params,
-            secrets,
-            run_type,
-            environment,
-            priority,
-            refusal: None,
-            is_starting: false,
-            focus: None,
-            month: None,
-        };
-        form.focus_first();
-        form
+        let run_type = own(RUN_TYPE, OwnField::new(DEFAULT_RUN_TYPE, before.run_type));
+        let environment = own(ENVIRONMENT, OwnField::new(DEFAULT_ENVIRONMENT, before.environment));
+        let priority = before.priority.unwrap_or_default().max(pipeline.priority);
+        Self { params, secrets, run_type, environment, priority, focus: None, month: None, basis }
     }
 
     /// The pipeline's id.
     pub(super) fn pipeline_id(&self) -> &str {
         self.basis.definition.pipeline.id.as_str()
-    }
-
-    pub(super) fn title(&self) -> String {
-        match &self.basis.earlier {
-            Some(earlier) => format!("Start {} again", earlier.run_id),
-            None => format!("Start {}", self.pipeline_id()),
-        }
-    }
-
-    pub(super) fn n_steps(&self) -> usize {
-        self.basis.definition.pipeline.steps.len()
-    }
-
-    pub(super) fn description(&self) -> Option<&str> {
-        self.basis.definition.pipeline.description.as_deref()
     }
 
     /// What is wrong with a parameter, in a sentence for beside its field.
@@ -179,20 +157,83 @@ impl StartForm {
         self.focus = first.or_else(|| self.params.first().map(|field| field.name.clone()));
     }
 
-    /// The parameters to give: those that differ from their default, or all where an earlier run would fill the others.
-    fn given(&self) -> BTreeMap<String, String> {
+    /// The parameters that differ from their default.
+    pub(super) fn given(&self) -> BTreeMap<String, String> {
         let home = self.basis.home.as_deref();
         let is_default = |field: &&ParamField| {
             let Some(param) = self.basis.definition.pipeline.params.get(&field.name) else { return false };
             let default = param.resolve(&field.name, None, home);
             default.is_ok() && param.resolve(&field.name, field.given(), home) == default
         };
-        let given = self.params.iter().filter(|field| self.like().is_some() || !is_default(field));
-        let given = given.filter_map(|field| {
-            let value = field.given().or(self.like().and(field.default.as_deref()))?;
+        let given = self.params.iter().filter(|field| !is_default(field));
+        given.filter_map(|field| Some((field.name.clone(), field.given()?.to_owned()))).collect()
+    }
+
+    /// The value of every parameter that has one.
+    fn all(&self) -> BTreeMap<String, String> {
+        let all = self.params.iter().filter_map(|field| {
+            let value = field.given().or(field.default.as_deref())?;
             Some((field.name.clone(), value.to_owned()))
         });
-        given.collect()
+        all.collect()
+    }
+
+    /// The pipeline's own priority.
+    pub(super) fn pipeline_priority(&self) -> u8 {
+        self.basis.definition.pipeline.priority
+    }
+
+    /// The priority, unless it is the pipeline's own.
+    pub(super) fn own_priority(&self) -> Option<u8> {
+        (self.priority != self.basis.definition.pipeline.priority).then_some(self.priority)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct StartForm {
+    basis: Arc<StartBasis>,
+    pub(super) fields: RunFields,
+    /// Why the run could not be started.
+    pub(super) refusal: Option<String>,
+    pub(super) is_starting: bool,
+}
+
+impl StartForm {
+    pub(super) fn new(basis: Arc<StartBasis>) -> Self {
+        let before = basis.earlier.as_ref().map_or_else(Before::default, |earlier| Before {
+            params: Some(&earlier.params),
+            run_type: Some(&earlier.run_type),
+            environment: Some(&earlier.environment),
+            priority: None,
+        });
+        let mut fields = RunFields::new(basis.clone(), before);
+        fields.focus_first();
+        Self { fields, refusal: None, is_starting: false, basis }
+    }
+
+    /// The pipeline's id.
+    pub(super) fn pipeline_id(&self) -> &str {
+        self.fields.pipeline_id()
+    }
+
+    pub(super) fn title(&self) -> String {
+        match &self.basis.earlier {
+            Some(earlier) => format!("Start {} again", earlier.run_id),
+            None => format!("Start {}", self.pipeline_id()),
+        }
+    }
+
+    pub(super) fn n_steps(&self) -> usize {
+        self.basis.definition.pipeline.steps.len()
+    }
+
+    pub(super) fn description(&self) -> Option<&str> {
+        self.basis.definition.pipeline.description.as_deref()
+    }
+
+    /// Whether a job can start it: a file has the pipeline.
+    pub(super) fn can_be_scheduled(&self) -> bool {
+        self.like().is_none()
     }
 
     /// The run whose definition is used, because no file has it.
@@ -214,18 +255,19 @@ impl StartForm {
         };
         StartRun {
             pipeline: self.like().is_none().then(|| self.pipeline_id().to_owned()),
-            params: self.given(),
+            // All where an earlier run would fill the others.
+            params: if self.like().is_some() { self.fields.all() } else { self.fields.given() },
             run_id: None,
-            run_type: own(&self.run_type),
-            environment: own(&self.environment),
-            priority: (self.priority != self.basis.definition.pipeline.priority).then_some(self.priority),
+            run_type: own(&self.fields.run_type),
+            environment: own(&self.fields.environment),
+            priority: self.fields.own_priority(),
             like: self.like().cloned(),
         }
     }
 
     /// The request that starts the run; none while a field has an error or a start is under way.
     pub(super) fn request(&self) -> Option<StartRun> {
-        (!self.is_starting && self.wrong().is_empty()).then(|| self.start())
+        (!self.is_starting && self.fields.wrong().is_empty()).then(|| self.start())
     }
 
     /// The command line that does the same, quoted for a shell. It contains no secret, because the form has none.
@@ -317,12 +359,12 @@ mod tests {
     }
 
     fn enter(form: &mut StartForm, name: &str, value: &str) {
-        let field = form.params.iter_mut().find(|field| field.name == name).unwrap();
+        let field = form.fields.params.iter_mut().find(|field| field.name == name).unwrap();
         field.value = value.to_owned();
     }
 
     fn error(form: &StartForm, name: &str) -> Option<String> {
-        form.error(form.params.iter().find(|field| field.name == name).unwrap())
+        form.fields.error(form.fields.params.iter().find(|field| field.name == name).unwrap())
     }
 
     fn earlier(has_the_definition: bool) -> Earlier {
@@ -339,13 +381,13 @@ mod tests {
     #[test]
     fn every_parameter_has_a_field_with_its_default_and_the_required_one_is_first() {
         let form = form();
-        let fields: Vec<_> = form.params.iter().map(|field| (&*field.name, &*field.value)).collect();
+        let fields: Vec<_> = form.fields.params.iter().map(|field| (&*field.name, &*field.value)).collect();
         let rest = [("note", "none"), ("out", "~/prices"), ("pages", "3"), ("region", "north")];
         assert_eq!(fields[0], ("since", ""));
         assert_eq!(fields[1..], rest);
-        assert_eq!(form.secrets.len(), 1);
-        assert!(matches!(form.secrets[0].state, SecretState::Missing(_)));
-        assert_eq!((form.wrong(), form.focus.as_deref()), (vec!["since"], Some("since")));
+        assert_eq!(form.fields.secrets.len(), 1);
+        assert!(matches!(form.fields.secrets[0].state, SecretState::Missing(_)));
+        assert_eq!((form.fields.wrong(), form.fields.focus.as_deref()), (vec!["since"], Some("since")));
         assert_eq!(form.request(), None);
     }
 
@@ -366,7 +408,7 @@ mod tests {
             assert!(error.starts_with(shown.split(" one of").next().unwrap()), "{error}");
             assert_eq!(error.contains("did you mean"), shown.contains("did you mean"), "{error}");
         }
-        assert_eq!(form.wrong(), ["since", "pages", "region"]);
+        assert_eq!(form.fields.wrong(), ["since", "pages", "region"]);
     }
 
     #[test]
@@ -389,9 +431,9 @@ mod tests {
         enter(&mut form, "note", "it's $HOME; `x`\n\"y\"");
         enter(&mut form, "out", "~/other data");
         enter(&mut form, "pages", "+3");
-        form.run_type.as_mut().unwrap().value = "-DELTA 2".to_owned();
-        form.environment.as_mut().unwrap().value = " prod ".to_owned();
-        form.priority = 9;
+        form.fields.run_type.as_mut().unwrap().value = "-DELTA 2".to_owned();
+        form.fields.environment.as_mut().unwrap().value = " prod ".to_owned();
+        form.fields.priority = 9;
         let words = shlex::split(&form.command_line()).unwrap();
         let told = [
             "leverframe",
@@ -432,7 +474,7 @@ mod tests {
             "leverframe run alfabeta --param pages=7 --param since=2026-01-02 --run-type DELTA"
         );
         assert_eq!(form.request().unwrap().like, None, "all that counts is in the form");
-        assert_eq!(form.wrong(), Vec::<&str>::new());
+        assert_eq!(form.fields.wrong(), Vec::<&str>::new());
     }
 
     #[test]
@@ -440,7 +482,7 @@ mod tests {
         let again = StartBasis { earlier: Some(earlier(true)), ..basis(TEXT) };
         let mut form = StartForm::new(Arc::new(again));
         enter(&mut form, "pages", "");
-        form.run_type.as_mut().unwrap().value.clear();
+        form.fields.run_type.as_mut().unwrap().value.clear();
         let start = form.request().unwrap();
         assert_eq!((start.pipeline, start.like.unwrap().as_str()), (None, "alfabeta-1"));
         assert_eq!(start.params["pages"], "3");
@@ -452,7 +494,7 @@ mod tests {
     fn a_parameter_named_run_type_takes_the_place_of_the_runs_own() {
         let text = TEXT.replace("[params.note]", "[params.run_type]");
         let mut form = StartForm::new(Arc::new(basis(&text)));
-        assert!(form.run_type.is_none() && form.environment.is_some());
+        assert!(form.fields.run_type.is_none() && form.fields.environment.is_some());
         enter(&mut form, "since", "2026-11-16");
         enter(&mut form, "run_type", "DELTA");
         let start = form.request().unwrap();

@@ -12,6 +12,8 @@ use super::limit_form::MachinePage;
 use super::log_page::LogPage;
 use super::now_page::NowPage;
 use super::outline::OutlineState;
+use super::pipeline_list::{NewPipeline, PipelineList};
+use super::schedule_page::BackfillForm;
 use super::settings_form::SettingsPage;
 use super::start_form::StartForm;
 use super::toasts::Toasts;
@@ -40,6 +42,12 @@ pub(super) enum Overlay {
     RemoveJob(JobId),
     /// The form that starts a run.
     Start(Box<StartForm>),
+    /// The question whether to delete these runs.
+    DeleteRuns(Vec<RunId>),
+    /// The form for a new pipeline.
+    NewPipeline(NewPipeline),
+    /// The form of a backfill.
+    Backfill(BackfillForm),
 }
 
 /// The window's own state.
@@ -62,6 +70,8 @@ pub(super) struct WindowState {
     pub(super) machine: MachinePage,
     /// The page of ended runs, likewise.
     pub(super) history: HistoryState,
+    /// The page of pipelines, likewise.
+    pub(super) pipelines: PipelineList,
     /// The open log, likewise.
     pub(super) log: LogPage,
     /// The page of settings, likewise.

@@ -1,5 +1,7 @@
 //! The page of ended runs: its rows by number, the filter, what is new, marked runs, and the states without rows.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use egui::{Key, Modifiers, PointerButton};
 use egui_kittest::kittest::Queryable;
@@ -7,9 +9,12 @@ use egui_kittest::kittest::Queryable;
 use super::tests::{Scene, id, now, run, scene, snapshot};
 use super::tests_schedule::write;
 use crate::api;
-use crate::base::id::PipelineId;
-use crate::run::{Event, EventKind, RunState, RunSummary};
-use crate::window::{Action, AppUpdate, HistoryFilter, HistoryOrder, HistoryPage, HistoryQuestion};
+use crate::base::id::{PipelineId, StepId};
+use crate::run::{Event, EventKind, RunState, RunSummary, StepState};
+use crate::window::{
+    Action, AppUpdate, GridCell, GridColumn, HistoryFilter, HistoryOrder, HistoryPage, HistoryQuestion,
+    RunGrid,
+};
 
 /// The open page, with nothing read yet, and the question that it asked.
 fn opened() -> (Scene, HistoryQuestion) {
@@ -32,6 +37,25 @@ fn job(n: usize) -> RunSummary {
     run
 }
 
+/// Two steps of the runs of the trend, of which the second one failed in the newest.
+fn grid(is_wanted: bool) -> Arc<RunGrid> {
+    let cell = |state| Some(GridCell { state, attempt: 1, took: Some(TimeDelta::seconds(41)) });
+    let column = |n: usize| GridColumn {
+        run_id: job(n).run_id,
+        peak_bytes: Some(((n as u64) + 1) << 20),
+        cells: vec![
+            cell(StepState::Completed),
+            cell(if n == 0 { StepState::Failed } else { StepState::Completed }),
+        ],
+    };
+    let steps = ["fetch", "parse"].map(|name| StepId::new(name).unwrap()).to_vec();
+    Arc::new(if is_wanted {
+        RunGrid { steps, columns: (0..12).map(column).collect() }
+    } else {
+        RunGrid::default()
+    })
+}
+
 /// The answer from a list of `total` runs.
 fn answer(question: &HistoryQuestion, total: usize) -> AppUpdate {
     let rows = question.rows.start..question.rows.end.min(total);
@@ -46,6 +70,7 @@ fn answer(question: &HistoryQuestion, total: usize) -> AppUpdate {
             Some(_) => (0..12).map(job).collect(),
             None => Vec::new(),
         },
+        grid: grid(question.list.filter.pipeline.is_some()),
     })
 }
 
@@ -188,4 +213,66 @@ fn a_pipeline_shows_how_long_its_runs_took_and_each_can_be_selected() {
     scene.harness.get_by_label_contains(&bar).click();
     scene.harness.run();
     assert!(scene.sent().contains(&Action::SelectRun(Some(job(7).run_id))));
+}
+
+/// The page with the trend of one pipeline.
+fn of_one_pipeline() -> Scene {
+    let (mut scene, asked) = opened();
+    scene.tell(answer(&asked, 3));
+    scene.pull("Pipeline: any");
+    let asked = question(scene.pull("job000")).unwrap();
+    scene.tell(answer(&asked, 3));
+    scene.sent();
+    scene
+}
+
+#[test]
+fn the_trend_shows_the_memory_and_the_steps_of_its_runs_on_the_same_columns() {
+    let mut scene = of_one_pipeline();
+    assert!(scene.shows("Peak memory of the runs: newest 1.0 MiB, most 12 MiB"));
+    assert!(scene.shows("fetch in the last runs: 12 completed, 0 failed"));
+    assert!(scene.shows("parse in the last runs: 11 completed, 1 failed"));
+    let row = scene.harness.get_by_label_contains("parse in the last runs").rect();
+    let bar = scene.harness.get_by_label_contains("failed, job000-1, started").rect();
+    assert!((row.right() - bar.right()).abs() < 1.0, "{row:?} under {bar:?}");
+    let newest = egui::pos2(bar.center().x, row.center().y);
+    scene.harness.hover_at(newest);
+    scene.harness.run();
+    scene.harness.drag_at(newest);
+    scene.harness.drop_at(newest);
+    scene.harness.run();
+    assert!(scene.sent().contains(&Action::SelectRun(Some(id("job000-1")))));
+}
+
+#[test]
+fn the_steps_can_be_hidden() {
+    let mut scene = of_one_pipeline();
+    scene.pull("Hide the steps");
+    assert!(!scene.shows("fetch in the last runs"));
+    scene.pull("Show the steps");
+    assert!(scene.shows("fetch in the last runs"));
+}
+
+#[test]
+fn runs_are_marked_by_the_keyboard_alone_and_deleted_after_a_question() {
+    let mut scene = filled(5);
+    scene.press(Modifiers::NONE, Key::ArrowDown);
+    scene.press(Modifiers::SHIFT, Key::ArrowDown);
+    assert!(scene.shows("2 marked"));
+    scene.press(Modifiers::NONE, Key::ArrowDown);
+    scene.press(Modifiers::NONE, Key::M);
+    assert!(scene.shows("3 marked"), "what was marked stays so");
+    scene.press(Modifiers::NONE, Key::M);
+    assert!(scene.shows("2 marked"));
+    scene.sent();
+    assert_eq!(scene.pull("Delete marked…"), []);
+    assert!(scene.shows("Delete 2 runs?"));
+    let ids: Vec<_> = ["job000-1", "job001-1"].map(id).to_vec();
+    let sent = scene.pull("Delete");
+    assert!(sent.contains(&Action::DeleteRuns(ids.clone())), "{sent:?}");
+    assert!(!scene.shows("marked"));
+    let problems = vec!["1 of 2 stay: their job still has to book them".to_owned()];
+    scene.tell(AppUpdate::RunsDeleted { run_ids: ids, n_deleted: 1, problems });
+    assert!(question(scene.sent()).is_some(), "the list is read again");
+    assert!(scene.shows("Could not delete runs: 1 of 2 stay"));
 }

@@ -144,6 +144,7 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                     assert_eq!(page_now, Page::History, "{context}");
                 }
                 Command::OrderNow(_) | Command::GroupNow(_) => assert_eq!(page_now, Page::Now, "{context}"),
+                Command::AskNewPipeline => assert!(scene.shows("New pipeline"), "{context}"),
                 Command::PauseAll => {
                     assert!(sent.contains(&Action::Do(api::Command::pause(&id("alfabeta-1")))), "{context}");
                 }
@@ -162,7 +163,16 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                     assert!(matches!(sent[..], [Action::LoadStart(_)]), "{context}");
                 }
                 Command::SelectNeighbour(_)
+                | Command::SelectPipeline(_)
+                | Command::MakePipeline
+                | Command::OpenJob(_)
+                | Command::ShowScheduleTab(_)
+                | Command::ShowFires(..)
+                | Command::AskBackfill(_)
+                | Command::RunBackfill
+                | Command::NewJobOf(_)
                 | Command::StartForm
+                | Command::ScheduleForm
                 | Command::CloseRun
                 | Command::ShowRunTab(_)
                 | Command::ChooseStep(_)
@@ -174,6 +184,10 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 | Command::AskRemoveJob(_)
                 | Command::ShowNewRuns
                 | Command::ClearRunFilter
+                | Command::MarkRun
+                | Command::MarkNeighbour(_)
+                | Command::AskDeleteMarked
+                | Command::DeleteRuns(_)
                 | Command::UnmarkRuns
                 | Command::RetryMarked
                 | Command::SaveLimits

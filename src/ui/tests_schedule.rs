@@ -1,5 +1,7 @@
 //! The page of jobs with hand-made updates: rows, switches, the form with its preview and its errors, fires.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -8,12 +10,13 @@ use egui_kittest::kittest::Queryable;
 use serde_json::json;
 
 use super::tests::{Scene, now, scene, snapshot};
-use crate::api::{DisableJob, EnableJob, JobView, RemoveJob, RunJobNow};
+use crate::api::{DisableJob, EnableJob, JobView, PipelineView, RemoveJob, RunJobNow};
 use crate::base::id::{JobId, RunId};
 use crate::base::tz::Tz;
-use crate::run::{Event, EventKind, RunState};
+use crate::pipeline::Pipeline;
+use crate::run::{Definition, Event, EventKind, RunState};
 use crate::schedule::{Misfire, Outcome, Overlap};
-use crate::window::{Action, AppUpdate, FireRow, JobDetail, JobPage, JobRow, SaveJob, SavedJob};
+use crate::window::{Action, AppUpdate, FireRow, JobDetail, JobPage, JobRow, SaveJob, SavedJob, StartBasis};
 
 const ZONE: &str = "America/New_York";
 
@@ -78,11 +81,11 @@ pub(super) fn row(name: &str) -> JobRow {
     JobRow { job, job_id: JobId::new(name).ok(), zone: zone(), marks }
 }
 
-fn page(rows: Vec<JobRow>) -> AppUpdate {
+pub(super) fn page(rows: Vec<JobRow>) -> AppUpdate {
     AppUpdate::Jobs(JobPage { total: rows.len(), n_disabled: 0, offset: 0, rows, local: zone() })
 }
 
-fn detail(row: JobRow) -> AppUpdate {
+pub(super) fn detail(row: JobRow) -> AppUpdate {
     let fires = vec![
         fire(6, Outcome::Ran, Some(RunState::Completed), None),
         fire(30, Outcome::Skipped, None, Some("the run before is still there (skip)")),
@@ -135,7 +138,7 @@ fn jobs_are_requested_when_the_page_is_open_and_again_when_one_changes() {
     let requests = scene.press(Modifiers::COMMAND, Key::Num4);
     assert!(matches!(requests.as_slice(), [Action::LoadJobs { offset: 0, .. }]), "{requests:?}");
     scene.tell(page(vec![row("backup")]));
-    assert_eq!(scene.sent(), [], "what is known is not requests for");
+    assert_eq!(scene.sent(), [Action::LoadDay], "what is known is not requests for");
     scene.tell(event(EventKind::JobFired { job_id: id("backup"), due_at: Some(now()) }));
     scene.tell(AppUpdate::Event(std::sync::Arc::new(Event {
         seq: 51,
@@ -174,12 +177,12 @@ fn a_selected_job_shows_its_fires_and_why_each_did_or_did_not_run() {
 #[test]
 fn what_is_typed_is_previewed_and_saved() {
     let mut scene = selected(row("backup"));
-    assert!(scene.shows("Tue 24 Nov 02:30 EST"));
+    assert!(scene.shows("Tue 24 Nov 2026 02:30 EST"));
     assert!(scene.shows("Sun 2027-03-14: the clock goes from 02:00 forward to 03:00"));
     assert!(!scene.shows("Save backup") && scene.harness.query_by_label("Save").is_none());
     write(&mut scene, "At", "15 4 * * *");
     assert!(scene.shows("every day at 04:15"));
-    assert!(scene.shows("Tue 24 Nov 04:15 EST"));
+    assert!(scene.shows("Tue 24 Nov 2026 04:15 EST"));
     let sent = scene.pull("Save");
     let [Action::SaveJob(form)] = sent.as_slice() else { panic!("{sent:?}") };
     let SaveJob::Set(params) = &**form else { panic!("{form:?}") };
@@ -204,7 +207,7 @@ fn what_is_wrong_is_said_beside_its_field_and_cannot_be_saved() {
     assert!(scene.shows("did you mean Europe/Madrid?"));
     assert_eq!(scene.pull("Save"), []);
     scene.pull("Revert");
-    assert!(scene.shows("Tue 24 Nov 02:30 EST"));
+    assert!(scene.shows("Tue 24 Nov 2026 02:30 EST"));
 }
 
 #[test]
@@ -225,6 +228,54 @@ fn a_new_job_is_filled_in_and_added() {
     assert_eq!(params.schedule_config, Some(json!({ "hour": 2, "minute": 0 })));
     scene.tell(AppUpdate::JobSaved(SavedJob { job_id: id("books-nightly"), refusal: None }));
     assert!(scene.sent().contains(&Action::LoadJob(id("books-nightly"))));
+}
+
+/// What the form of a job asks for about the pipeline `backup`.
+fn basis() -> AppUpdate {
+    let text = "id = \"backup\"\n[params.keep]\ntype = \"int\"\ndefault = 7\n[params.what]\ndefault = \"all\"\n\
+        [[step]]\nid = \"a\"\nrun = \"true\"\n";
+    let pipeline = Pipeline::parse(text, Path::new("/p/backup.toml"), None).unwrap();
+    let definition = Arc::new(Definition { path: "/p/backup.toml".into(), text: text.into(), pipeline });
+    let (earlier, secrets, home, data_dir) = (None, Default::default(), None, None);
+    AppUpdate::StartBasis(Arc::new(StartBasis { definition, earlier, secrets, home, data_dir }))
+}
+
+fn listed() -> AppUpdate {
+    AppUpdate::Pipelines(vec![PipelineView {
+        id: "backup".to_owned(),
+        source: "backup".to_owned(),
+        description: None,
+        path: "/p/backup.toml".into(),
+        n_steps: 1,
+        error: None,
+        needs_values: false,
+    }])
+}
+
+#[test]
+fn a_job_has_the_fields_of_the_start_form_and_saves_what_was_changed_of_them() {
+    let mut of_job = row("backup");
+    of_job.job.params =
+        [("keep", "7"), ("what", "pages")].map(|(name, value)| (name.into(), value.into())).into();
+    let mut scene = jobs([listed(), page(vec![of_job.clone()])]);
+    scene.press(Modifiers::NONE, Key::ArrowDown);
+    scene.tell(detail(of_job));
+    assert!(scene.sent().iter().any(|it| matches!(it, Action::LoadStart(of) if of.pipeline_id == "backup")));
+    scene.tell(basis());
+    assert!(scene.shows("How it runs") && !scene.shows("Start backup"), "it opens no sheet");
+    assert!(scene.harness.query_by_label("Save").is_none(), "a saved value that is the default is no change");
+    write(&mut scene, "keep", "x");
+    assert!(scene.shows("It must be a whole number"));
+    assert_eq!(scene.pull("Save"), []);
+    write(&mut scene, "keep", "3");
+    write(&mut scene, "what", "all");
+    let sent = scene.pull("Save");
+    let [Action::SaveJob(form)] = sent.as_slice() else { panic!("{sent:?}") };
+    let SaveJob::Set(params) = &**form else { panic!("{form:?}") };
+    let changed = [("keep", Some("3")), ("what", None)];
+    let changed = changed.map(|(name, value)| (name.to_owned(), value.map(str::to_owned)));
+    assert_eq!(params.params, changed.into());
+    assert_eq!((&params.run_type, &params.environment, params.priority), (&None, &None, None));
 }
 
 #[test]
@@ -255,7 +306,7 @@ fn what_is_typed_stays_while_the_job_fires() {
     let mut scene = selected(row("backup"));
     write(&mut scene, "At", "15 4 * * *");
     scene.tell(detail(row("backup")));
-    assert!(scene.shows("Tue 24 Nov 04:15 EST"));
+    assert!(scene.shows("Tue 24 Nov 2026 04:15 EST"));
 }
 
 #[test]

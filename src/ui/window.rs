@@ -11,12 +11,13 @@ use super::beat::Beat;
 use super::command::{Command, Page, RunTab};
 use super::format::Manner;
 use super::history_filter::HistoryState;
-use super::job_form::{JobForm, SchedulePage};
+use super::job_form::SchedulePage;
 use super::labels::subject_of;
 use super::limit_form::MachinePage;
 use super::log_page::LogPage;
 use super::now_page::NowPage;
 use super::outline::OutlineState;
+use super::pipeline_list::{NewPipeline, PipelineList};
 use super::settings_form::SettingsPage;
 use super::shown::ShownWatch;
 use super::state::{Overlay, WindowState};
@@ -75,6 +76,7 @@ impl LeverframeWindow {
             schedule: SchedulePage::default(),
             machine: MachinePage::default(),
             history: HistoryState::default(),
+            pipelines: PipelineList::default(),
             log: LogPage::default(),
             settings: SettingsPage::default(),
             formats: look.formats,
@@ -118,6 +120,8 @@ impl LeverframeWindow {
         }
         self.take_settings();
         self.take_starts(ctx);
+        self.take_made_pipeline();
+        self.take_backfilled();
         self.take_log_news(ctx);
         if self.store.take_raise() {
             ctx.send_viewport_cmd(ViewportCommand::Minimized(false));
@@ -158,6 +162,7 @@ impl LeverframeWindow {
         let mut settings = std::mem::take(&mut self.state.settings);
         settings.follow(self.store.settings());
         let mut now_page = std::mem::take(&mut self.state.now);
+        let mut pipelines = std::mem::take(&mut self.state.pipelines);
         schedule.follow(self.store.jobs());
         machine.follow(self.store.watched().limits());
         let view = View { store: &self.store, state: &self.state, now, beat: &beat };
@@ -173,13 +178,16 @@ impl LeverframeWindow {
             views::header_ui(ui, view, &mut out);
             views::strip_ui(ui, view, &mut out);
             ui.add_space(theme::GRID);
-            views::page_ui(
-                ui,
-                view,
-                &mut now_page,
-                (&mut schedule, &mut machine, &mut history, &mut log, &mut settings),
-                &mut out,
-            );
+            let forms = views::Forms {
+                now: &mut now_page,
+                schedule: &mut schedule,
+                machine: &mut machine,
+                history: &mut history,
+                pipelines: &mut pipelines,
+                log: &mut log,
+                settings: &mut settings,
+            };
+            views::page_ui(ui, view, forms, &mut out);
         });
         // Taken out only here: a row is marked while the form about it is open.
         let mut overlay = std::mem::take(&mut self.state.overlay);
@@ -190,7 +198,7 @@ impl LeverframeWindow {
         self.announce(ui, &beat);
         views::focus_ring(ui);
         (self.state.schedule, self.state.machine) = (schedule, machine);
-        (self.state.history, self.state.log) = (history, log);
+        (self.state.history, self.state.log, self.state.pipelines) = (history, log, pipelines);
         self.state.settings = settings;
         self.state.now = now_page;
         let ctx = ui.ctx().clone();
@@ -210,6 +218,10 @@ impl LeverframeWindow {
         } else {
             self.store.want_runs(None);
         }
+        self.want_agenda(now);
+        self.want_job_basis();
+        let is_open = self.state.page == Page::Pipelines;
+        self.store.want_pipelines(is_open.then_some(self.state.pipelines.visible()));
         let opened = self.store.selected().filter(|_| self.state.page == Page::Run);
         let opened = opened.map(|entry| entry.run.run_id.clone());
         self.store.want_facts(opened.as_ref());
@@ -267,8 +279,15 @@ impl LeverframeWindow {
     }
 
     pub(super) fn run_command(&mut self, ctx: &Context, command: Command, now: DateTime<Utc>) {
-        let shows_another =
-            matches!(command, Command::Show(_) | Command::ShowSpan(_) | Command::NewJob | Command::Select(_));
+        let shows_another = matches!(
+            command,
+            Command::Show(_)
+                | Command::ShowSpan(_)
+                | Command::NewJob
+                | Command::NewJobOf(_)
+                | Command::OpenJob(_)
+                | Command::Select(_)
+        );
         if shows_another {
             self.store.open_log(None);
         }
@@ -307,6 +326,11 @@ impl LeverframeWindow {
             Command::OpenRun(run_id) => self.open_run(run_id),
             Command::CloseRun => self.close_run(),
             Command::ShowRunTab(tab) => self.state.run_tab = tab,
+            Command::SelectPipeline(path) => self.store.select_pipeline(path),
+            Command::AskNewPipeline => self.state.overlay = Overlay::NewPipeline(NewPipeline::default()),
+            Command::MakePipeline => self.make_pipeline(),
+            Command::OpenJob(job_id) => self.open_job(job_id),
+            Command::NewJobOf(pipeline) => self.new_job(Some(&pipeline)),
             Command::SelectJob(job_id) => {
                 if job_id.is_some() {
                     self.state.page = Page::Schedule;
@@ -314,13 +338,11 @@ impl LeverframeWindow {
                 self.state.schedule.form = None;
                 self.store.select_job(job_id);
             }
-            Command::NewJob => {
-                self.state.page = Page::Schedule;
-                self.store.select_job(None);
-                let pipelines = self.store.pipelines().unwrap_or_default();
-                let first = pipelines.iter().find(|entry| entry.error.is_none()).map(|entry| &*entry.id);
-                self.state.schedule.form = Some(JobForm::new(self.store.jobs().local(), first));
-            }
+            Command::NewJob => self.new_job(None),
+            Command::ShowScheduleTab(tab) => self.state.schedule.tab = tab,
+            Command::ShowFires(span, is_of_selected) => self.show_fires(span, is_of_selected, now),
+            Command::AskBackfill(job_id) => self.ask_backfill(job_id, now),
+            Command::RunBackfill => self.run_backfill(),
             Command::ShowJobs(rows) => self.store.want_jobs(rows),
             Command::SaveJob => {
                 if let Some(form) = &mut self.state.schedule.form
@@ -358,11 +380,23 @@ impl LeverframeWindow {
                 self.state.history.clear_filter();
                 self.state.history.text = text;
             }
+            Command::ScheduleForm => self.schedule_form(),
             Command::ShowNewRuns => {
                 self.state.history.go_to_top();
                 self.store.refresh_runs();
             }
             Command::ClearRunFilter => self.state.history.clear_filter(),
+            Command::MarkRun => self.mark_run(),
+            Command::MarkNeighbour(neighbour) => self.mark_neighbour(neighbour),
+            Command::AskDeleteMarked => {
+                let marked = self.state.history.marked.iter().cloned().collect();
+                self.state.overlay = Overlay::DeleteRuns(marked);
+            }
+            Command::DeleteRuns(run_ids) => {
+                self.state.overlay = Overlay::None;
+                self.state.history.marked.clear();
+                self.send(Action::DeleteRuns(run_ids));
+            }
             Command::UnmarkRuns => self.state.history.marked.clear(),
             Command::RetryMarked => {
                 for run_id in std::mem::take(&mut self.state.history.marked) {

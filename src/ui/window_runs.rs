@@ -20,7 +20,7 @@ impl LeverframeWindow {
     /// Selects the run in the next or the previous row of the list of ended runs.
     fn select_neighbour_ended(&mut self, neighbour: Neighbour) {
         let history = self.store.history();
-        let selected = self.store.selected().and_then(|entry| history.index_of(&entry.run.run_id));
+        let selected = self.store.selected_id().and_then(|run_id| history.index_of(run_id));
         let next = match (selected, neighbour) {
             (None, _) => self.state.history.rows().start,
             (Some(at), Neighbour::Next) => at + 1,
@@ -28,10 +28,29 @@ impl LeverframeWindow {
         };
         if let Some(run) = history.row(next) {
             let run_id = run.run_id.clone();
-            self.state.history.begin_at(next);
+            self.state.history.move_to(next);
             self.state.history.reveal(next);
             self.store.select_run(Some(run_id));
         }
+    }
+
+    /// Marks the selected run of the list of ended runs, or no longer.
+    pub(super) fn mark_run(&mut self) {
+        let Some(run_id) = self.store.selected_id().cloned() else { return };
+        if let Some(row) = self.store.history().index_of(&run_id) {
+            self.state.history.toggle(row, &run_id);
+        }
+    }
+
+    /// Marks the selected run and the one in the next or the previous row, which is selected.
+    pub(super) fn mark_neighbour(&mut self, neighbour: Neighbour) {
+        let mark = |window: &mut Self| {
+            let run_id = window.store.selected_id().cloned();
+            window.state.history.marked.extend(run_id);
+        };
+        mark(self);
+        self.select_neighbour_ended(neighbour);
+        mark(self);
     }
 
     /// Opens the page of a run.
@@ -64,7 +83,8 @@ impl LeverframeWindow {
         let ids: Vec<&RunId> = match self.state.page {
             Page::Run => return self.choose_neighbour_step(neighbour),
             Page::Schedule => return self.select_neighbour_job(neighbour),
-            Page::Pipelines | Page::Machine | Page::Away | Page::Settings => return,
+            Page::Pipelines => return self.select_neighbour_pipeline(neighbour),
+            Page::Machine | Page::Away | Page::Settings => return,
             Page::Now => self.state.now.run_ids().collect(),
             Page::History => return self.select_neighbour_ended(neighbour),
         };

@@ -32,7 +32,7 @@ impl LeverframeWindow {
         if form.is_starting {
             return;
         }
-        let Some(start) = form.request() else { return form.focus_first() };
+        let Some(start) = form.request() else { return form.fields.focus_first() };
         // Not by `send`: what fails is shown in the form.
         match self.port.send(Action::Start(Box::new(start))) {
             Ok(()) => {
@@ -43,9 +43,35 @@ impl LeverframeWindow {
         }
     }
 
+    /// Opens the form of a new job with the values of the open start form.
+    pub(super) fn schedule_form(&mut self) {
+        if let Overlay::Start(form) = std::mem::take(&mut self.state.overlay) {
+            let pipeline_id = form.pipeline_id().to_owned();
+            self.new_job(Some(&pipeline_id));
+            if let Some(job) = &mut self.state.schedule.form {
+                job.run = Some(form.fields);
+            }
+        }
+    }
+
+    /// Asks for the fields that the form of a job has about how its pipeline runs.
+    pub(super) fn want_job_basis(&mut self) {
+        let Some(form) = self.state.schedule.form.as_mut() else { return };
+        let listed = self.store.pipelines().unwrap_or_default();
+        let path_of = |id: &str| {
+            let entry = listed.iter().find(|entry| entry.id == id && entry.error.is_none())?;
+            Some(entry.path.clone())
+        };
+        if let Some(of) = form.basis_wanted(path_of) {
+            self.send(Action::LoadStart(of));
+        }
+    }
+
     /// Opens the form that was asked for, and takes over the outcome of a start.
     pub(super) fn take_starts(&mut self, ctx: &Context) {
-        if let Some(basis) = self.store.take_start_basis()
+        let basis = self.store.take_start_basis();
+        let basis = basis.and_then(|basis| self.state.schedule.take_basis(basis));
+        if let Some(basis) = basis
             && matches!(self.state.overlay, Overlay::None | Overlay::Start(_))
         {
             self.state.overlay = Overlay::Start(Box::new(StartForm::new(basis)));

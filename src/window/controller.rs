@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::lookups::Lookup;
 use super::port::{Action, AppUpdate, QuitChoice, UpdateSender};
-use crate::api::{Command, Error, GetSnapshot, LivingRuns};
+use crate::api::{Backfill, Command, Error, GetSnapshot, LivingRuns};
 use crate::backend::Backend;
 use crate::base::id::AttemptKey;
 use crate::engine::ShutdownKind;
@@ -71,11 +71,21 @@ impl WindowController {
             | Action::LoadFacts(_)
             | Action::LoadJobs { .. }
             | Action::LoadJob(_)
+            | Action::LoadPipelines(_)
+            | Action::LoadPipeline { .. }
+            | Action::EditFile { .. }
+            | Action::LoadDay
+            | Action::LoadMonth(_)
+            | Action::LoadFires(_)
+            | Action::ExportFires(_)
+            | Action::PreviewBackfill { .. }
+            | Action::NewPipeline { .. }
             | Action::LoadHistory(_)
             | Action::LoadEstimates(_)
             | Action::LoadJobNames
             | Action::CountEnded
             | Action::LoadRuns(_)
+            | Action::DeleteRuns(_)
             | Action::SaveJob(_)
             | Action::LoadStart(_)
             | Action::LoadAway(_)
@@ -83,6 +93,11 @@ impl WindowController {
             | Action::LoadSettings
             | Action::SaveSettings(_)
             | Action::OpenFolder(_) => self.lookup(Lookup::Asked(action)),
+            Action::Backfill { job_id, from, to } => {
+                let outcome = self.backend.ask(Backfill { job_id, from, to }).map(|done| done.n_instants);
+                // Fails when the window is gone.
+                let _ = self.updates.send(AppUpdate::Backfilled(outcome.map_err(|error| error.to_string())));
+            }
             Action::Start(start) => {
                 let command = Command::from((*start).clone());
                 let outcome = self.backend.ask(*start).map(|run| run.run_id);
@@ -137,9 +152,18 @@ fn action_text(action: &Action) -> String {
         Action::OpenLog(_) | Action::AskLog(_) => "read a log".to_owned(),
         Action::LoadJobs { .. } | Action::LoadJob(_) | Action::LoadJobNames => "look up jobs".to_owned(),
         Action::LoadEstimates(_) => "look up how long runs take".to_owned(),
+        Action::LoadPipelines(_) | Action::LoadPipeline { .. } => "look up pipelines".to_owned(),
+        Action::LoadDay | Action::LoadMonth(_) | Action::LoadFires(_) | Action::PreviewBackfill { .. } => {
+            "look up fires".to_owned()
+        }
+        Action::ExportFires(_) => "write the fires into a file".to_owned(),
+        Action::Backfill { job_id, .. } => format!("backfill {job_id}"),
+        Action::EditFile { path, .. } => format!("edit {}", path.display()),
+        Action::NewPipeline { pipeline_id, .. } => format!("write the pipeline {pipeline_id}"),
         Action::LoadHistory(_) => "look up the machine's history".to_owned(),
         Action::CountEnded => "count the runs that have ended".to_owned(),
         Action::LoadRuns(_) => "look up the runs that have ended".to_owned(),
+        Action::DeleteRuns(_) => "delete runs".to_owned(),
         Action::SaveJob(form) => format!("save job {}", form.job_id()),
         Action::LoadStart(of) => format!("prepare the start of {}", of.pipeline_id),
         Action::Start(_) => "start a run".to_owned(),

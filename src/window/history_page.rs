@@ -2,11 +2,13 @@
 //! it from the database. A list that has no index is searched in parts, and other lookups are answered between them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use super::run_grid::{RunGrid, read_grid};
 use crate::api::Error;
 use crate::backend::Backend;
 use crate::base::id::PipelineId;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, now};
 use crate::run::RunSummary;
 pub use crate::store::HistoryFilter;
 use crate::store::{CheckpointManager, HistoryKey, HistoryMark, StoreError};
@@ -65,6 +67,8 @@ pub struct HistoryPage {
     pub pipelines: Vec<PipelineId>,
     /// The newest runs of the filter's pipeline, whatever else the filter says; at most 30.
     pub trend: Vec<RunSummary>,
+    /// The steps of the runs of `trend`.
+    pub grid: Arc<RunGrid>,
 }
 
 /// Answers the newest question, in steps.
@@ -82,6 +86,7 @@ struct OpenList {
     mark: HistoryMark,
     pipelines: Vec<PipelineId>,
     trend: Vec<RunSummary>,
+    grid: Arc<RunGrid>,
     rows: Rows,
 }
 
@@ -190,10 +195,12 @@ impl OpenList {
             }
             None => Vec::new(),
         };
+        let grid = Arc::new(read_grid(&store, &trend, now().wall)?);
         Ok(Self {
             serial: question.serial,
             mark,
             trend,
+            grid,
             pipelines: store.pipelines_with_runs()?,
             rows,
             store,
@@ -223,6 +230,7 @@ impl OpenList {
             is_whole,
             pipelines: self.pipelines.clone(),
             trend: self.trend.clone(),
+            grid: self.grid.clone(),
         })
     }
 }

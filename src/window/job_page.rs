@@ -126,16 +126,21 @@ pub(crate) fn job_detail(
 }
 
 /// The zone of the machine.
-fn local_zone() -> Tz {
+pub(super) fn local_zone() -> Tz {
     Zone::Local.resolve(&machine_zone()).unwrap_or(Tz::UTC)
+}
+
+/// The zone in which a job's instants are shown.
+pub(super) fn zone_of(job: &JobView, local: Tz) -> Tz {
+    match job.zone.parse::<Zone>() {
+        Ok(Zone::Named(zone)) => zone,
+        Ok(Zone::Local) | Err(_) => local,
+    }
 }
 
 fn row_of(core: &SchedulerCore, job: JobView, local: Tz, now: Now) -> Result<JobRow, SchedulerError> {
     let job_id = JobId::new(&job.job_id).ok();
-    let zone = match job.zone.parse::<Zone>() {
-        Ok(Zone::Named(zone)) => zone,
-        Ok(Zone::Local) | Err(_) => local,
-    };
+    let zone = zone_of(&job, local);
     let marks = match &job_id {
         Some(job_id) => fires_of(core, job_id, MAX_MARKS, now)?,
         None => Vec::new(),

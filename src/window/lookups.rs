@@ -8,13 +8,18 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
+use super::agenda::{read_day, read_fires, read_month};
 use super::away::AwayMarks;
 use super::controller::{WindowController, log_file};
+use super::delete_runs::delete_runs;
+use super::editor::edit;
 use super::estimates::read_estimates;
+use super::fires_file::{export_fires, folder_for_files};
 use super::history_page::HistoryReader;
 use super::job_page::{job_detail, job_names, job_page};
 use super::log_thread::LogThread;
 use super::machine_history::{MachineHistory, marks};
+use super::pipeline_page::{new_pipeline, pipeline_detail, pipeline_facts};
 use super::port::{Action, AppUpdate, Folder, LogTail, SaveJob, SavedJob};
 use super::run_facts::run_facts;
 use super::settings_page::SettingsView;
@@ -27,6 +32,7 @@ use crate::base::wake::bell;
 use crate::engine::{EngineError, now};
 use crate::logs::{LogFollower, LogFollowerHandle, LogLine, LogReader};
 use crate::run::RunState;
+use crate::scheduler::DesktopScheduler;
 use crate::settings::{Catalogue, edit_file};
 use crate::store::{RunFilter, SampleHistory};
 
@@ -174,6 +180,10 @@ impl Lookups {
                 self.history.ask(question.map(|question| *question));
                 return Ok(None);
             }
+            Action::DeleteRuns(run_ids) => {
+                let (n_deleted, problems) = delete_runs(&backend, &run_ids)?;
+                AppUpdate::RunsDeleted { run_ids, n_deleted, problems }
+            }
             Action::SelectRun(Some(run_id)) | Action::LoadRun(run_id) => {
                 return Ok(backend.detail(&run_id)?.map(AppUpdate::RunDetail));
             }
@@ -187,6 +197,32 @@ impl Lookups {
             Action::LoadJob(job_id) => {
                 let detail = job_detail(data_dir.path(), &job_id, now())?.map(Box::new);
                 AppUpdate::Job { job_id, detail }
+            }
+            Action::LoadPipelines(ids) => AppUpdate::PipelineFacts(pipeline_facts(&backend, &ids, now())?),
+            Action::LoadPipeline { id, path } => {
+                AppUpdate::Pipeline(Arc::new(pipeline_detail(&backend, &id, &path, now())?))
+            }
+            Action::LoadDay => AppUpdate::Day(Box::new(read_day(&backend, now())?)),
+            Action::LoadMonth(of) => AppUpdate::Month(read_month(data_dir.path(), &of, now())?),
+            Action::LoadFires(question) => AppUpdate::Fires(read_fires(data_dir.path(), &question)?),
+            Action::ExportFires(filter) => {
+                let folder = folder_for_files().map_err(|error| Error::impossible(error.to_string()))?;
+                let written = export_fires(data_dir.path(), &filter, &folder, now().wall);
+                let (path, n_rows) = written.map_err(Error::impossible)?;
+                AppUpdate::FiresExported { path, n_rows }
+            }
+            Action::PreviewBackfill { job_id, from, to } => {
+                let scheduler = DesktopScheduler::read_only(data_dir.path());
+                let preview = scheduler.look(move |core| core.preview_backfill(&job_id, from, to, now()));
+                AppUpdate::BackfillPreview(preview.map_err(|error| error.to_string()))
+            }
+            Action::EditFile { path, line } => {
+                let with = edit(&path, line).map_err(Error::impossible)?;
+                AppUpdate::Edited { path, with }
+            }
+            Action::NewPipeline { template, pipeline_id } => {
+                let folder = data_dir.pipelines_dir();
+                AppUpdate::PipelineMade(new_pipeline(&folder, &template, &pipeline_id))
             }
             Action::LoadHistory(span) => {
                 let samples = SampleHistory::of(data_dir.samples_db());
@@ -213,7 +249,12 @@ impl Lookups {
             }
             Action::OpenFolder(folder) => return self.open_folder(&folder).map(|()| None),
             // These are no lookups.
-            Action::Do(_) | Action::Start(_) | Action::Refresh | Action::KeepLook(_) | Action::Quit(_) => {
+            Action::Do(_)
+            | Action::Backfill { .. }
+            | Action::Start(_)
+            | Action::Refresh
+            | Action::KeepLook(_)
+            | Action::Quit(_) => {
                 return Ok(None);
             }
         }))
@@ -261,6 +302,7 @@ impl Lookups {
     fn open_folder(&self, folder: &Folder) -> Result<(), Error> {
         let path = match folder {
             Folder::Pipelines => self.controller.backend.data_dir().pipelines_dir(),
+            Folder::Of(file) => file.parent().unwrap_or(file).to_owned(),
             Folder::Logs(run_id) => self.controller.backend.data_dir().logs_dir(run_id),
             Folder::Log(key) => log_file(&self.controller, key),
             Folder::At(path) => path.clone(),

@@ -1,9 +1,13 @@
 //! Between an engine and a window: [`AppStore`], the read model that the window paints from; the port for updates and
 //! actions; and [`ExecutionIntegration`], which feeds it. Painting is not known here.
 
+mod agenda;
 mod away;
 mod controller;
+mod delete_runs;
+mod editor;
 mod estimates;
+mod fires_file;
 mod history_page;
 mod integration;
 mod job_page;
@@ -13,15 +17,19 @@ mod look;
 mod lookups;
 mod machine_history;
 mod own_store;
+mod pipeline_page;
 mod port;
 mod remote_usage;
 mod run_facts;
+mod run_grid;
 mod samples;
 mod settings_page;
 mod start;
 mod store;
 mod urgency;
 
+pub use crate::store::{LedgerFilter, LedgerKind};
+pub use agenda::{Day, DayFire, DayTally, FiresPage, FiresQuestion, LedgerRow, Month, MonthOf, day_begin};
 pub use away::{AwayItem, AwayKind, AwayMark, AwayPage, AwayWhat};
 pub use estimates::{Estimate, Left};
 pub use history_page::{HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion};
@@ -32,12 +40,19 @@ pub use log_view::{
 };
 pub use look::{Formats, LastView, NowGroups, NowOrder, ThemeChoice, WindowLook};
 pub use machine_history::{AlertMark, HistorySpan, MachineHistory};
+pub use pipeline_page::{
+    FileProblem, JobBrief, ParamBrief, PipelineDetail, PipelineFacts, RunMark, StepBrief,
+};
 pub use port::{
     Action, AppUpdate, Folder, LogTail, QuitChoice, RunUsage, SaveJob, SavedJob, UpdateSender, WindowPort,
     WorldPort, window_port,
 };
 pub use run_facts::{CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds};
+pub use run_grid::{GridCell, GridColumn, RunGrid};
 pub use settings_page::{Place, SettingsView};
 pub use start::{Earlier, StartBasis, StartOf};
-pub use store::{AppStore, HistoryModel, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, StepsKnown, left_of};
+pub use store::{
+    AgendaModel, AppStore, HistoryModel, JobsModel, MAX_RECENT, PipelinesModel, RunEntry, SAMPLE_SPAN,
+    StepsKnown, left_of,
+};
 pub use urgency::Urgency;

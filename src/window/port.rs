@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::agenda::{Day, FiresPage, FiresQuestion, Month, MonthOf};
 use super::away::{AwayMark, AwayPage};
 use super::estimates::Estimate;
 use super::history_page::{HistoryPage, HistoryQuestion};
@@ -18,6 +19,7 @@ use super::job_page::{JobDetail, JobPage};
 use super::log_view::{LogAnswer, LogQuestion};
 use super::look::WindowLook;
 use super::machine_history::{AlertMark, HistorySpan, MachineHistory};
+use super::pipeline_page::{PipelineDetail, PipelineFacts};
 use super::run_facts::RunFacts;
 use super::settings_page::SettingsView;
 use super::start::{StartBasis, StartOf};
@@ -27,9 +29,11 @@ use crate::api::{Command, JobPatch, JobSpec, PipelineView, StartRun};
 use crate::backend::RunDetail;
 use crate::base::id::{AttemptKey, JobId, PipelineId, RunId};
 use crate::engine::CurrentWait;
+use crate::pipeline::Template;
 use crate::resources::{Limits, MachineSample, Resource};
 use crate::run::{Event, RunSummary, StepSummary};
 use crate::settings::{RefusedSetting, SettingEdit};
+use crate::store::LedgerFilter;
 
 /// Everything that an operator can ask for, by a button, a shortcut or the palette.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +63,30 @@ pub enum Action {
     },
     /// Asks for a job with its fires; answered by [`AppUpdate::Job`].
     LoadJob(JobId),
+    /// Asks for the facts of these pipelines; answered by [`AppUpdate::PipelineFacts`].
+    LoadPipelines(Vec<PipelineId>),
+    /// Asks for one pipeline whole; answered by [`AppUpdate::Pipeline`].
+    LoadPipeline { id: String, path: PathBuf },
+    /// Opens a pipeline file in the user's editor, at a line where the editor can; answered by [`AppUpdate::Edited`].
+    EditFile {
+        path: PathBuf,
+        /// From 1.
+        line: Option<usize>,
+    },
+    /// Writes the file of a new pipeline; answered by [`AppUpdate::PipelineMade`].
+    NewPipeline { template: Template, pipeline_id: PipelineId },
+    /// Asks for the fires of the next 24 hours; answered by [`AppUpdate::Day`].
+    LoadDay,
+    /// Asks for what jobs did and will do in a month; answered by [`AppUpdate::Month`].
+    LoadMonth(MonthOf),
+    /// Asks for rows of the ledger; answered by [`AppUpdate::Fires`].
+    LoadFires(Box<FiresQuestion>),
+    /// Writes the rows of the ledger that match into a file; answered by [`AppUpdate::FiresExported`].
+    ExportFires(Box<LedgerFilter>),
+    /// Asks what a backfill would run; answered by [`AppUpdate::BackfillPreview`].
+    PreviewBackfill { job_id: JobId, from: DateTime<Utc>, to: DateTime<Utc> },
+    /// Runs what a job missed in this span; answered by [`AppUpdate::Backfilled`].
+    Backfill { job_id: JobId, from: DateTime<Utc>, to: DateTime<Utc> },
     /// Asks for the history of the machine; answered by [`AppUpdate::History`].
     LoadHistory(HistorySpan),
     /// Asks how long the past runs of these pipelines took; answered by [`AppUpdate::Estimates`].
@@ -70,6 +98,8 @@ pub enum Action {
     /// Asks for rows of the list of ended runs, in the place of the question before; answered by [`AppUpdate::Runs`],
     /// again as more of the list is known. None: the list is no longer shown.
     LoadRuns(Option<Box<HistoryQuestion>>),
+    /// Deletes runs that have ended, with their logs; answered by [`AppUpdate::RunsDeleted`].
+    DeleteRuns(Vec<RunId>),
     /// Saves the form of a job; answered by [`AppUpdate::JobSaved`].
     SaveJob(Box<SaveJob>),
     /// Events were lost; answered by [`AppUpdate::Snapshot`] and [`AppUpdate::RecentRuns`].
@@ -132,6 +162,8 @@ pub struct SavedJob {
 pub enum Folder {
     /// The folder of pipelines.
     Pipelines,
+    /// The folder of a pipeline file.
+    Of(PathBuf),
     /// The logs of a run.
     Logs(RunId),
     /// One log, which its own program shows.
@@ -173,6 +205,8 @@ pub enum AppUpdate {
     EndedCount(usize),
     /// Rows of the list of ended runs.
     Runs(HistoryPage),
+    /// These runs were to be deleted: how many were, and why others were not.
+    RunsDeleted { run_ids: Vec<RunId>, n_deleted: usize, problems: Vec<String> },
     /// One run with its details.
     RunDetail(RunDetail),
     /// What the page of a run shows beside it; without anything if there is no such run.
@@ -183,6 +217,30 @@ pub enum AppUpdate {
     Log { key: AttemptKey, answer: LogAnswer },
     /// All pipelines with a valid id, broken ones included.
     Pipelines(Vec<PipelineView>),
+    /// The facts of the pipelines that were asked for.
+    PipelineFacts(Vec<PipelineFacts>),
+    /// One pipeline whole.
+    Pipeline(Arc<PipelineDetail>),
+    /// A pipeline file was opened in an editor.
+    Edited {
+        path: PathBuf,
+        /// The editor's name.
+        with: String,
+    },
+    /// The file of the new pipeline, or why it was not written.
+    PipelineMade(Result<PathBuf, String>),
+    /// The fires of the next 24 hours.
+    Day(Box<Day>),
+    /// The month that was asked for.
+    Month(Month),
+    /// Rows of the ledger.
+    Fires(FiresPage),
+    /// The file that the ledger was written to, and how many rows it has.
+    FiresExported { path: PathBuf, n_rows: usize },
+    /// What the backfill would run, or why nothing.
+    BackfillPreview(Result<Vec<DateTime<Utc>>, String>),
+    /// How many instants the backfill runs, or why none.
+    Backfilled(Result<usize, String>),
     /// How many jobs go on firing when the window closes: those that are enabled and have a next instant. Not sent for
     /// an engine that does not end with the window.
     JobsLeft(usize),

@@ -9,6 +9,7 @@
 //! samples, one history of the machine, the visible rows of each list, one log tail of [`MAX_LOG_LINES`] lines,
 //! [`MAX_NOTICES`] notices of each kind.
 
+mod agenda;
 mod apply;
 mod away;
 mod entry;
@@ -16,15 +17,19 @@ mod estimates;
 mod facts;
 mod history;
 mod jobs;
+mod looked;
 mod machine;
+mod pipelines;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::agenda::{FiresQuestion, MonthOf};
 use super::away::{AwayMark, AwayPage};
 use super::estimates::Estimate;
 use super::history_page::HistoryList;
@@ -41,6 +46,7 @@ use crate::base::id::{AttemptKey, JobId, PipelineId, RunId, StepId};
 use crate::resources::MachineSample;
 use crate::settings::RefusedSetting;
 use crate::window::store::apply::{bounded_tail, push_notice};
+pub use agenda::AgendaModel;
 use away::AwayModel;
 pub use entry::{RunEntry, StepsKnown};
 use estimates::EstimatesModel;
@@ -49,6 +55,7 @@ use facts::FactsModel;
 pub use history::HistoryModel;
 pub use jobs::JobsModel;
 use machine::MachineModel;
+pub use pipelines::PipelinesModel;
 
 /// Ended runs that are kept.
 pub const MAX_RECENT: usize = 500;
@@ -123,8 +130,9 @@ pub struct AppStore {
     waits: HashMap<(RunId, Option<StepId>), Wait>,
     orders_as_of: u64,
     machine: MachineModel,
-    pipelines: Option<Vec<PipelineView>>,
+    pipelines: PipelinesModel,
     jobs: JobsModel,
+    agenda: AgendaModel,
     history: HistoryModel,
     estimates: EstimatesModel,
     job_names: Option<Vec<(JobId, bool)>>,
@@ -199,6 +207,12 @@ impl AppStore {
                 let request = self.history.put_page(page);
                 self.requests.extend(request);
             }
+            AppUpdate::RunsDeleted { run_ids, n_deleted: _, problems } => {
+                self.forget_deleted(&run_ids);
+                for problem in problems {
+                    self.push_failure("delete runs", problem);
+                }
+            }
             AppUpdate::RunDetail(RunDetail { run, steps, decisions, seq }) => {
                 self.apply_detail(run, steps, decisions, seq);
             }
@@ -216,9 +230,19 @@ impl AppStore {
                 self.requests.extend(question.map(Action::AskLog));
             }
             AppUpdate::Pipelines(pipelines) => {
-                self.pipelines = Some(pipelines);
+                self.pipelines.put_list(pipelines);
                 self.touch_jobs(None);
             }
+            AppUpdate::PipelineFacts(facts) => self.pipelines.put_facts(facts),
+            AppUpdate::Pipeline(detail) => self.pipelines.put_detail(detail),
+            AppUpdate::Edited { path, with } => self.pipelines.put_edited(path, with),
+            AppUpdate::Day(day) => self.agenda.put_day(*day),
+            AppUpdate::Month(month) => self.agenda.put_month(month),
+            AppUpdate::Fires(page) => self.agenda.put_fires(page),
+            AppUpdate::FiresExported { path, n_rows } => self.agenda.put_exported(path, n_rows),
+            AppUpdate::BackfillPreview(preview) => self.agenda.put_backfill(preview),
+            AppUpdate::Backfilled(outcome) => self.agenda.put_backfilled(outcome),
+            AppUpdate::PipelineMade(made) => self.pipelines.put_made(made),
             AppUpdate::JobsLeft(n_jobs) => self.n_jobs_left = n_jobs,
             AppUpdate::Jobs(page) => {
                 let request = self.jobs.put_page(page);
@@ -261,6 +285,8 @@ impl AppStore {
             AppUpdate::Failure { action, message } => {
                 self.estimates.forget_question();
                 self.jobs.forget_questions();
+                self.pipelines.forget_questions();
+                self.agenda.forget_questions();
                 self.history.forget_questions();
                 self.facts.forget_question();
                 self.away.forget_question();
@@ -482,6 +508,40 @@ impl AppStore {
         std::mem::take(&mut self.done)
     }
 
+    /// What jobs will do and have done, as far as it is visible.
+    pub fn agenda(&self) -> &AgendaModel {
+        &self.agenda
+    }
+
+    /// Sets whether the next 24 hours are visible at `now`.
+    pub fn want_day(&mut self, is_open: bool, now: DateTime<Utc>) {
+        let request = self.agenda.want_day(is_open, now);
+        self.requests.extend(request);
+    }
+
+    /// Sets the visible month; none when no calendar is open.
+    pub fn want_month(&mut self, of: Option<MonthOf>) {
+        let request = self.agenda.want_month(of);
+        self.requests.extend(request);
+    }
+
+    /// Sets the visible rows of the ledger; none when it is not open.
+    pub fn want_fires(&mut self, question: Option<FiresQuestion>) {
+        let request = self.agenda.want_fires(question);
+        self.requests.extend(request);
+    }
+
+    /// Sets the backfill whose preview is visible; none when no form for one is open.
+    pub fn want_backfill(&mut self, of: Option<(JobId, DateTime<Utc>, DateTime<Utc>)>) {
+        let request = self.agenda.want_backfill(of);
+        self.requests.extend(request);
+    }
+
+    /// The outcome of the last backfill, once.
+    pub fn take_backfilled(&mut self) -> Option<Result<usize, String>> {
+        self.agenda.take_backfilled()
+    }
+
     /// The jobs, as far as they are visible.
     pub fn jobs(&self) -> &JobsModel {
         &self.jobs
@@ -505,6 +565,11 @@ impl AppStore {
     /// The actions that the store needs. Each is returned once.
     pub fn take_requests(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.requests)
+    }
+
+    /// The id of the selected run, also before the run is known.
+    pub fn selected_id(&self) -> Option<&RunId> {
+        self.selected.as_ref()
     }
 
     /// The selected run.
@@ -539,7 +604,28 @@ impl AppStore {
 
     /// All pipelines; none until they arrive.
     pub fn pipelines(&self) -> Option<&[PipelineView]> {
-        self.pipelines.as_deref()
+        self.pipelines.listed()
+    }
+
+    /// The pipelines with what is visible of them.
+    pub fn pipeline_list(&self) -> &PipelinesModel {
+        &self.pipelines
+    }
+
+    /// Sets which of [`Self::pipelines`] are in the visible rows and around them; none when their page is not open.
+    pub fn want_pipelines(&mut self, visible: Option<&[usize]>) {
+        let requests = self.pipelines.want(visible);
+        self.requests.extend(requests.into_iter().flatten());
+    }
+
+    /// Selects the pipeline of this file, or none.
+    pub fn select_pipeline(&mut self, path: Option<PathBuf>) {
+        self.pipelines.select(path);
+    }
+
+    /// The outcome of the last new pipeline, once.
+    pub fn take_made_pipeline(&mut self) -> Option<Result<PathBuf, String>> {
+        self.pipelines.take_made()
     }
 
     /// The resources that are short.
@@ -563,6 +649,8 @@ impl AppStore {
     }
 
     fn touch_jobs(&mut self, job_id: Option<&JobId>) {
+        self.pipelines.touch(None);
+        self.agenda.touch();
         let requests = self.jobs.touch(job_id);
         self.requests.extend(requests.into_iter().flatten());
     }

@@ -32,11 +32,22 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
         | AppUpdate::RecentRuns(_)
         | AppUpdate::EndedCount(_)
         | AppUpdate::Runs(_)
+        | AppUpdate::RunsDeleted { .. }
         | AppUpdate::RunDetail(_)
         | AppUpdate::RunFacts { .. }
         | AppUpdate::LogTail { .. }
         | AppUpdate::Log { .. }
         | AppUpdate::Pipelines(_)
+        | AppUpdate::PipelineFacts(_)
+        | AppUpdate::Pipeline(_)
+        | AppUpdate::Edited { .. }
+        | AppUpdate::PipelineMade(_)
+        | AppUpdate::Day(_)
+        | AppUpdate::Month(_)
+        | AppUpdate::Fires(_)
+        | AppUpdate::FiresExported { .. }
+        | AppUpdate::BackfillPreview(_)
+        | AppUpdate::Backfilled(_)
         | AppUpdate::JobSaved(_)
         | AppUpdate::StartBasis(_)
         | AppUpdate::Started(_)

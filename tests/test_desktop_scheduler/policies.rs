@@ -166,6 +166,31 @@ fn what_waits_for_its_turn_is_not_started_after_its_job_was_disabled() {
 }
 
 #[test]
+fn what_is_to_come_is_of_enabled_jobs_in_order_and_bounded() {
+    let mut desk = Desk::new();
+    desk.add(every("b", 3600));
+    desk.add(every("a", 1800));
+    desk.add(every("off", 60));
+    let acts = desk.core.disable_job(&id("off")).expect("it is there");
+    desk.carry_out(acts);
+    let until = desk.now.wall + TimeDelta::hours(2);
+    let coming = |job: Option<&str>, limit| {
+        let job = job.map(id);
+        let coming = desk.core.coming(job.as_ref(), until, limit).expect("it is read");
+        let minutes = coming.fires.iter().map(|fire| (fire.at - desk.now.wall).num_minutes());
+        (
+            coming.fires.iter().map(|fire| &*fire.job_id).collect::<String>(),
+            minutes.collect::<Vec<_>>(),
+            coming.is_cut,
+        )
+    };
+    assert_eq!(coming(None, 10), ("aabaab".to_owned(), vec![30, 60, 60, 90, 120, 120], false));
+    assert_eq!(coming(None, 3), ("aab".to_owned(), vec![30, 60, 60], true));
+    assert_eq!(coming(Some("b"), 10), ("bb".to_owned(), vec![60, 120], false));
+    assert_eq!(coming(Some("off"), 10), (String::new(), Vec::new(), false));
+}
+
+#[test]
 fn a_backfill_takes_instants_out_of_their_row_and_runs_them_one_after_another() {
     let mut desk = Desk::new();
     desk.add(every("job", 3600));
@@ -174,9 +199,11 @@ fn a_backfill_takes_instants_out_of_their_row_and_runs_them_one_after_another() 
     desk.end_all(RunState::Completed);
     assert_eq!(desk.ledger("job"), ["03:00:00 coalesced 9", "12:00:00 ran 1"]);
     let (from, to) = (instant("2026-11-23T05:00:00Z"), instant("2026-11-23T06:30:00Z"));
+    let shown = desk.core.preview_backfill(&id("job"), from, to, desk.now).expect("it can be");
+    assert_eq!(shown, [instant("2026-11-23T05:00:00Z"), instant("2026-11-23T06:00:00Z")]);
     let (n, acts) = desk.core.backfill(&id("job"), from, to, desk.now).expect("it can be");
     desk.carry_out(acts);
-    assert_eq!(n, 2);
+    assert_eq!(n, shown.len());
     desk.look();
     desk.pass_awake_only(CATCH_UP_GAP_MS);
     let first = desk.started();
@@ -198,6 +225,8 @@ fn a_backfill_takes_instants_out_of_their_row_and_runs_them_one_after_another() 
     whole(&desk.rows("job"), TimeDelta::hours(1), 10);
     let again = desk.core.backfill(&id("job"), from, to, desk.now).expect_err("it has run");
     assert!(again.to_string().contains("has run"), "{again}");
+    let shown = desk.core.preview_backfill(&id("job"), from, to, desk.now).expect_err("it has run");
+    assert_eq!(shown.to_string(), again.to_string());
     let never = desk.core.backfill(&id("job"), from, from - TimeDelta::hours(9), desk.now);
     assert!(never.expect_err("not due").to_string().contains("not due"));
 }

@@ -7,7 +7,7 @@ use rusqlite::{Params, params};
 
 use super::JobStore;
 use super::stored::{StoredFire, StoredHistory};
-use crate::base::id::RunId;
+use crate::base::id::{JobId, RunId};
 use crate::store::error::StoreError;
 use crate::store::sqlite::columns::some_text;
 
@@ -22,7 +22,89 @@ pub struct FireFilter {
     pub limit: Option<usize>,
 }
 
+/// Which rows of the ledger to list, over all jobs. The default lists all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LedgerFilter {
+    /// Only rows of this job.
+    pub job_id: Option<JobId>,
+    pub kind: LedgerKind,
+    /// Only rows with an instant at this one or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Only rows with an instant before this one.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// What became of the instants of a row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LedgerKind {
+    #[default]
+    Any,
+    /// A run completed.
+    Completed,
+    /// A run ended otherwise, or could not be started.
+    Failed,
+    /// No run was started, and none will be.
+    NotRun,
+    /// A run is being started, or waits for another one.
+    Open,
+}
+
+impl LedgerFilter {
+    /// The condition. Its parameters: 1 the job, 2 the earliest and 3 the latest instant.
+    fn condition(&self) -> String {
+        let ended = |words: &str| {
+            format!(
+                "EXISTS (SELECT 1 FROM job_history AS runs WHERE runs.run_id = fires.run_id AND runs.status IN ({words}))"
+            )
+        };
+        let kind = match self.kind {
+            LedgerKind::Any => String::new(),
+            LedgerKind::Completed => format!("AND {}", ended("'completed'")),
+            LedgerKind::Failed => {
+                let ended = ended("'failed', 'stopped', 'force_stopped', 'interrupted'");
+                format!("AND (outcome = 'failed_to_start' OR {ended})")
+            }
+            LedgerKind::NotRun => "AND outcome IN ('skipped', 'coalesced', 'expired', 'disabled')".to_owned(),
+            LedgerKind::Open => "AND outcome IN ('claimed', 'queued')".to_owned(),
+        };
+        // Without a condition on the job where none is wanted, so that each statement has its index.
+        let (index, job) = match self.job_id {
+            Some(_) => ("fires_by_job", "job_id = ?1 AND"),
+            None => ("fires_by_time", "?1 IS NULL AND"),
+        };
+        format!("INDEXED BY {index} WHERE {job} through_ms >= ?2 AND due_ms < ?3 {kind}")
+    }
+
+    fn span(&self) -> (Option<&str>, i64, i64) {
+        let since = self.since.map_or(i64::MIN, |at| at.timestamp_millis());
+        let until = self.until.map_or(i64::MAX, |at| at.timestamp_millis());
+        (self.job_id.as_ref().map(JobId::as_str), since, until)
+    }
+}
+
 impl JobStore {
+    /// At most `limit` rows that match `filter` from the `offset`-th on, the newest first.
+    pub fn ledger(
+        &self,
+        filter: &LedgerFilter,
+        offset: usize,
+        limit: usize,
+    ) -> Result<Vec<StoredFire>, StoreError> {
+        let (job_id, since, until) = filter.span();
+        let order = if filter.job_id.is_some() { "due_ms DESC" } else { "through_ms DESC, rowid DESC" };
+        let rest = format!("{} ORDER BY {order} LIMIT ?4 OFFSET ?5", filter.condition());
+        let [limit, offset] = [limit, offset].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+        self.fires_of(&rest, params![job_id, since, until, limit, offset])
+    }
+
+    /// How many rows match `filter`.
+    pub fn count_ledger(&self, filter: &LedgerFilter) -> Result<usize, StoreError> {
+        let (job_id, since, until) = filter.span();
+        let statement = format!("SELECT count(*) FROM fires {}", filter.condition());
+        let n = self.database.row(&statement, params![job_id, since, until], |row| row.get::<_, i64>(0))?;
+        Ok(n.and_then(|n| usize::try_from(n).ok()).unwrap_or(0))
+    }
+
     /// The rows of `SELECT * FROM fires` with this rest.
     fn fires_of(&self, rest: &str, about: impl Params) -> Result<Vec<StoredFire>, StoreError> {
         self.database.rows(&format!("SELECT * FROM fires {rest}"), about, StoredFire::read)

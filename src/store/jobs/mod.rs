@@ -10,7 +10,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use fires::FireFilter;
+pub use fires::{FireFilter, LedgerFilter, LedgerKind};
 pub use stored::{FireKind, NEVER, NEVER_MS, StoredFire, StoredHistory, StoredJob, from_ms};
 pub use write::JobWrite;
 

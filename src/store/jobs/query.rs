@@ -63,6 +63,20 @@ impl JobStore {
         )
     }
 
+    /// At most `limit` jobs of a pipeline: the enabled ones first, the earliest due first.
+    pub fn jobs_of_pipeline(&self, pipeline_id: &str, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
+        self.jobs(
+            "INDEXED BY scheduled_jobs_by_pipeline
+             WHERE pipeline_id = ?1 ORDER BY enabled DESC, next_run_ms, job_id LIMIT ?2",
+            params![pipeline_id, limit as i64],
+        )
+    }
+
+    /// How many jobs a pipeline has.
+    pub fn count_jobs_of_pipeline(&self, pipeline_id: &str) -> Result<usize, StoreError> {
+        self.n_jobs("INDEXED BY scheduled_jobs_by_pipeline WHERE pipeline_id = ?1", [pipeline_id])
+    }
+
     /// How many jobs are disabled.
     pub fn count_disabled_jobs(&self) -> Result<usize, StoreError> {
         self.n_jobs("WHERE enabled = 0", [])

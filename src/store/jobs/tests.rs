@@ -1,8 +1,10 @@
 //! The job store against real SQLite files.
 
+use chrono::DateTime;
 use rusqlite::Connection;
 
 use super::*;
+use crate::base::id::JobId;
 use crate::store::Durability;
 
 fn job(name: &str, next_run_ms: i64) -> StoredJob {
@@ -151,4 +153,50 @@ fn missed_fires_of_all_jobs_are_found_by_their_last_instant() {
     let expected = [("a", 10), ("b", 40), ("b", 30)].map(|(job, due)| (job.to_owned(), due));
     assert_eq!(found(10), expected);
     assert_eq!(found(2), expected[..2]);
+}
+
+#[test]
+fn the_ledger_of_all_jobs_is_filtered_by_what_became_of_each_instant() {
+    let store = JobStore::in_memory().unwrap();
+    let writes = [
+        fire("a", 1_000, "ran"),
+        fire("b", 2_000, "ran"),
+        fire("a", 3_000, "skipped"),
+        fire("a", 4_000, "failed_to_start"),
+        fire("b", 5_000, "claimed"),
+    ];
+    let writes = writes.map(JobWrite::AddFire);
+    store.commit(&writes, Durability::Synced).unwrap();
+    store
+        .database
+        .transaction(|tx| {
+            tx.execute_batch(
+                "INSERT INTO job_history (job_id, run_id, started_at, status) VALUES
+                   ('a', 'a-1000', '2026-01-01T00:00:00Z', 'completed'),
+                   ('b', 'b-2000', '2026-01-01T00:00:00Z', 'failed');",
+            )
+        })
+        .unwrap();
+    let found = |filter: &LedgerFilter| {
+        let rows = store.ledger(filter, 0, 10).unwrap();
+        assert_eq!(store.count_ledger(filter).unwrap(), rows.len());
+        rows.iter().map(|row| row.due_ms / 1_000).collect::<Vec<_>>()
+    };
+    let all = LedgerFilter::default();
+    assert_eq!(found(&all), [5, 4, 3, 2, 1], "the newest first");
+    assert_eq!(store.ledger(&all, 1, 2).unwrap()[0].due_ms, 4_000);
+    let of = |kind| LedgerFilter { kind, ..LedgerFilter::default() };
+    for (kind, shown) in [
+        (LedgerKind::Completed, vec![1]),
+        (LedgerKind::Failed, vec![4, 2]),
+        (LedgerKind::NotRun, vec![3]),
+        (LedgerKind::Open, vec![5]),
+    ] {
+        assert_eq!(found(&of(kind)), shown, "{kind:?}");
+    }
+    let job_id = JobId::new("a").ok();
+    assert_eq!(found(&LedgerFilter { job_id: job_id.clone(), ..of(LedgerKind::Failed) }), [4]);
+    let at = |ms| DateTime::from_timestamp_millis(ms);
+    let span = LedgerFilter { since: at(2_000), until: at(4_000), job_id, ..LedgerFilter::default() };
+    assert_eq!(found(&span), [3]);
 }

@@ -83,6 +83,8 @@ pub enum PruneReason {
     Many,
     /// All logs together are larger than allowed.
     LogBytes,
+    /// The operator deletes it.
+    Chosen,
 }
 
 /// What was removed.

@@ -5,7 +5,7 @@ use egui::{Align2, Id, Modal, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use super::super::command::Command;
 use super::super::state::Overlay;
 use super::super::widgets::{Card, Lever, Tone, label_at};
-use super::{Commands, View, outline, palette, start_sheet};
+use super::{Commands, View, backfill, new_pipeline, outline, palette, start_sheet};
 use crate::api;
 use crate::base::id::{JobId, RunId};
 use crate::run::StopKind;
@@ -25,12 +25,20 @@ pub(crate) fn overlay_ui(ui: &mut Ui, view: View<'_>, overlay: &mut Overlay, out
         Overlay::Start(form) => start_sheet::start_sheet_ui(ui, view, form, out),
         Overlay::RemoveJob(job_id) => remove_job_ui(ui, job_id, out),
         Overlay::ForceStop(run_id) => force_stop_ui(ui, run_id, out),
+        Overlay::DeleteRuns(run_ids) => delete_runs_ui(ui, run_ids, out),
+        Overlay::Backfill(form) => backfill::backfill_ui(ui, view, form, out),
+        Overlay::NewPipeline(form) => new_pipeline::new_pipeline_ui(ui, form, out),
     }
 }
 
-const WIDTH: f32 = 460.0;
+pub(super) const WIDTH: f32 = 460.0;
 
-fn dialog_ui(ui: &Ui, name: &str, out: &mut Commands, content: impl FnOnce(&mut Ui, &mut Commands)) {
+pub(super) fn dialog_ui(
+    ui: &Ui,
+    name: &str,
+    out: &mut Commands,
+    content: impl FnOnce(&mut Ui, &mut Commands),
+) {
     let tokens = theme::tokens(ui);
     let frame = Card::frame(ui).inner_margin(20).shadow(ui.visuals().window_shadow);
     let area = Modal::default_area(Id::unique(name)).accessible_name(name);
@@ -45,7 +53,7 @@ fn dialog_ui(ui: &Ui, name: &str, out: &mut Commands, content: impl FnOnce(&mut 
     }
 }
 
-fn heading_ui(ui: &mut Ui, text: String) {
+pub(super) fn heading_ui(ui: &mut Ui, text: String) {
     let tokens = theme::tokens(ui);
     let (_, rect) = ui.allocate_space(vec2(WIDTH, 30.0));
     let style = (theme::heading(), tokens.text);
@@ -218,6 +226,17 @@ fn force_stop_ui(ui: &mut Ui, run_id: &RunId, out: &mut Commands) {
         let marked = (Tone::Marked(theme::tokens(ui).failed), Answer::Other);
         choice_named_ui(ui, force, (name, marked), meaning, out);
         choice_ui(ui, Command::CloseOverlay, SAFE_CANCEL, "Let it go on as it does.", out);
+    });
+}
+
+fn delete_runs_ui(ui: &mut Ui, run_ids: &[RunId], out: &mut Commands) {
+    dialog_ui(ui, "Delete runs?", out, |ui, out| {
+        heading_ui(ui, format!("Delete {}?", format::count(run_ids.len(), "run")));
+        ui.add_space(8.0);
+        let delete = Command::DeleteRuns(run_ids.to_vec());
+        let meaning = "Their records, logs and reports are removed for good; what they made stays.";
+        choice_ui(ui, delete, (Tone::Marked(theme::tokens(ui).failed), Answer::Other), meaning, out);
+        choice_ui(ui, Command::CloseOverlay, SAFE_CANCEL, "Keep them.", out);
     });
 }
 

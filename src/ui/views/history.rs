@@ -19,6 +19,8 @@ use crate::window::HistoryOrder;
 const MIN_DETAIL: f32 = 170.0;
 /// Its most.
 const DETAIL: f32 = 300.0;
+/// The least height of the list, in which the steps of the trend's runs are not shown.
+const LEAST_LIST: f32 = theme::CARD_HEAD + 3.0 * theme::ROW + FOOT;
 /// The height of the line below the rows.
 const FOOT: f32 = 40.0;
 /// The width of the scroll bar.
@@ -34,7 +36,9 @@ pub(crate) fn history_ui(ui: &mut Ui, view: View<'_>, page: &mut HistoryState, o
     // In a low window the selected run needs the room.
     let has_room = !has_selected || ui.available_height() > TREND + DETAIL + 200.0;
     if !trend.is_empty() && has_room {
-        trend_ui(ui, view, trend, out);
+        let below = LEAST_LIST + if has_selected { detail + theme::GAP } else { 0.0 };
+        let room = ui.available_height() - below - theme::GAP;
+        trend_ui(ui, view, (trend, room), &mut page.hides_grid, out);
     }
     list_ui(ui, view, page, if has_selected { detail + theme::GAP } else { 0.0 }, out);
     if page.list() != before {
@@ -308,13 +312,13 @@ fn foot_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &HistoryState, out: &m
     ui.interact(place, ui.scope_id().with("foot"), Sense::hover()).says(Role::Label, &text);
     let mut right = rect.right();
     if n_marked > 0 {
-        for command in [Command::UnmarkRuns, Command::RetryMarked] {
+        for command in [Command::UnmarkRuns, Command::AskDeleteMarked, Command::RetryMarked] {
             if Lever::of(ui, &command).ui_before(ui, &mut right, rect, 28.0).clicked() {
                 out.push(command);
             }
         }
     } else {
-        let text = "Ctrl or Shift marks several";
-        label_at(ui, pos2(right, at.y), Align2::RIGHT_CENTER, text, (theme::small(), tokens.muted), 240.0);
+        let text = "Ctrl or Shift marks several, M the selected one";
+        label_at(ui, pos2(right, at.y), Align2::RIGHT_CENTER, text, (theme::small(), tokens.muted), 300.0);
     }
 }

@@ -4,7 +4,8 @@ use chrono::TimeDelta;
 use egui::{Align2, CornerRadius, CursorIcon, Rect, Role, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 
 use super::super::command::Command;
-use super::super::widgets::{AccessibleName, Card, Icon, label_at, numbers_at};
+use super::super::widgets::{AccessibleName, Card, Icon, Lever, label_at, numbers_at};
+use super::run_grid::{Columns, grid_height, grid_ui};
 use super::{Commands, View};
 use crate::run::{RunState, RunSummary};
 use crate::ui::{format, theme};
@@ -18,9 +19,17 @@ const LABELS: f32 = 76.0;
 /// The widest bar, with the space beside it.
 const BAR: f32 = 34.0;
 
-/// The card; `runs` are the newest first.
-pub(crate) fn trend_ui(ui: &mut Ui, view: View<'_>, runs: &[RunSummary], out: &mut Commands) {
+/// The card, at most `room` high where the steps are shown; `runs` are the newest first.
+pub(crate) fn trend_ui(
+    ui: &mut Ui,
+    view: View<'_>,
+    (runs, room): (&[RunSummary], f32),
+    hides_grid: &mut bool,
+    out: &mut Commands,
+) {
     let Some(first) = runs.first() else { return };
+    let grid = view.store.history().grid().filter(|grid| !grid.steps.is_empty());
+    let has_room = room > TREND + grid_height(1);
     let tokens = theme::tokens(ui);
     let took: Vec<TimeDelta> = runs.iter().map(|run| run.took(view.now)).collect();
     let longest = took.iter().copied().max().unwrap_or_default();
@@ -28,13 +37,22 @@ pub(crate) fn trend_ui(ui: &mut Ui, view: View<'_>, runs: &[RunSummary], out: &m
     Card::new(first.pipeline_id.as_str()).show(ui, |ui, rect| {
         let text = summary(runs, median, longest);
         let style = (theme::small(), tokens.muted);
+        let mut right = rect.right();
+        if grid.is_some() && has_room {
+            let name = if *hides_grid { "Show the steps" } else { "Hide the steps" };
+            let lever = Lever::icon(Icon::List, name).text(name).without_icon();
+            if lever.ui_before(ui, &mut right, rect, 26.0).clicked() {
+                *hides_grid = !*hides_grid;
+            }
+            right -= 6.0;
+        }
         let place = label_at(
             ui,
-            rect.right_center(),
+            pos2(right, rect.center().y),
             Align2::RIGHT_CENTER,
             text.as_str(),
             style,
-            rect.width() - 160.0,
+            right - rect.left() - 160.0,
         );
         ui.interact(place, ui.scope_id().with("trend"), Sense::hover()).says(Role::Label, &text);
         let (_, rect) = ui.allocate_space(vec2(ui.available_width(), PLOT));
@@ -76,6 +94,10 @@ pub(crate) fn trend_ui(ui: &mut Ui, view: View<'_>, runs: &[RunSummary], out: &m
             ui.painter().extend(dashes);
             let text = format!("usual {}", format::duration(median));
             numbers_at(ui, pos2(label_x, y), Align2::RIGHT_CENTER, &text, axis);
+        }
+        if let Some(grid) = grid.filter(|_| has_room && !*hides_grid) {
+            let columns = Columns { right: plot.right(), left: plot.left(), step };
+            grid_ui(ui, grid, (&columns, room - TREND), out);
         }
     });
 }

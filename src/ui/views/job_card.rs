@@ -1,6 +1,7 @@
 //! The selected job, or a new one: its form at the left, its preview in the middle, its past fires at the right.
 
-use chrono::Datelike;
+use std::sync::OnceLock;
+
 use egui::{
     Align2, CornerRadius, Frame, Margin, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder,
     pos2, vec2,
@@ -13,7 +14,9 @@ use super::super::widgets::{
     state_at, text_width,
 };
 use super::job_row::{fire_icon, fire_ink, fire_text, wall_text};
+use super::ledger::whole_wall;
 use super::schedule::countdown;
+use super::start_sheet::fields_ui;
 use super::{Commands, View};
 use crate::base::tz::Tz;
 use crate::schedule::{AfterOn, Misfire, Overlap};
@@ -59,6 +62,10 @@ pub(crate) fn job_card_ui(
         }
         if is_changed && !is_new {
             put(ui, Lever::of(ui, &Command::RevertJob), Command::RevertJob);
+        }
+        if let Some(job_id) = form.job_id.clone() {
+            let backfill = Command::AskBackfill(job_id);
+            put(ui, Lever::of(ui, &backfill).text("Backfill…").tone(Tone::Quiet), backfill);
         }
         if let Some(job_id) = removable {
             let remove = Command::AskRemoveJob(job_id);
@@ -106,7 +113,10 @@ fn form_ui(ui: &mut Ui, view: View<'_>, form: &mut JobForm, checked: &Checked) {
         ui.horizontal_top(|ui| {
             let (name, pipeline) = (&mut form.fields.name, &mut form.fields.pipeline);
             Field::new("Name", "books-nightly").ui(ui, name, half, wrong.as_deref());
-            Field::new("Pipeline", "books").ui(ui, pipeline, half, unknown.as_deref());
+            let listed = view.store.pipelines().unwrap_or_default();
+            let all = listed.iter().filter(|entry| entry.error.is_none()).map(|entry| &*entry.id);
+            let wrong = unknown.as_deref();
+            Field::new("Pipeline", "books").suggest_ui(ui, pipeline, (half, wrong), all);
         });
     }
     let wrong = error(&checked.schedule.as_ref().map(drop).map_err(Clone::clone), &form.fields.text);
@@ -133,7 +143,10 @@ fn form_ui(ui: &mut Ui, view: View<'_>, form: &mut JobForm, checked: &Checked) {
     }
     let wrong = checked.zone.as_ref().err().cloned();
     ui.horizontal_top(|ui| {
-        Field::new("Zone", "Europe/Madrid").ui(ui, &mut form.fields.zone, half, wrong.as_deref());
+        let zones = zone_names();
+        let all = zones.iter().map(|name| &**name);
+        let zone = &mut form.fields.zone;
+        Field::new("Zone", "Europe/Madrid").suggest_ui(ui, zone, (half, wrong.as_deref()), all);
         if form.fields.when == When::After {
             form.fields.on =
                 choice(ui, "When they have", form.fields.on, &AfterOn::ALL, AfterOn::as_str, half);
@@ -145,6 +158,21 @@ fn form_ui(ui: &mut Ui, view: View<'_>, form: &mut JobForm, checked: &Checked) {
         fields.overlap =
             choice(ui, "If a run has not ended", fields.overlap, Overlap::ALL, overlap_text, half);
     });
+    ui.add_space(8.0);
+    let today = view.now.with_timezone(&view.store.jobs().local()).date_naive();
+    match (&mut form.run, &form.file) {
+        (Some(run), _) => drop(fields_ui(ui, run, today)),
+        (None, Some(_)) => {
+            remark(ui, "Its parameters and priority are in its file", theme::tokens(ui).muted);
+        }
+        (None, None) => {}
+    }
+}
+
+/// The names of all zones, and the word for that of the machine. They are those of the program.
+fn zone_names() -> &'static [String] {
+    static NAMES: OnceLock<Vec<String>> = OnceLock::new();
+    NAMES.get_or_init(|| [vec!["local".to_owned()], Tz::names()].concat())
 }
 
 fn misfire_text(misfire: Misfire) -> &'static str {
@@ -189,19 +217,17 @@ fn preview_ui(ui: &mut Ui, view: View<'_>, checked: &Checked) {
         };
         remark(ui, text, tokens.muted);
     }
-    let is_to_the_second = checked.preview.fires.iter().any(|fire| fire.at.timestamp() % 60 != 0);
-    let time = if is_to_the_second { "%H:%M:%S %Z" } else { "%H:%M %Z" };
-    let this_year = view.now.with_timezone(&checked.tz).year();
     for fire in &checked.preview.fires {
         let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 20.0));
-        let local = fire.at.with_timezone(&checked.tz);
-        let day = if local.year() == this_year { "%a %-d %b" } else { "%a %-d %b %Y" };
-        let when = local.format(&format::pattern(&format!("{day} {time}"))).to_string();
+        let when = whole_wall(fire.at, checked.tz);
         let left = if is_off { String::new() } else { countdown(view, fire.at) };
         let at = rect.left_center();
         let shown = numbers_at(ui, at, Align2::LEFT_CENTER, &when, (theme::body(), tokens.text));
-        let at = pos2((rect.left() + 190.0).max(shown.right() + 10.0), rect.center().y);
-        numbers_at(ui, at, Align2::LEFT_CENTER, &left, (theme::small(), tokens.muted));
+        let at = pos2((rect.left() + 206.0).max(shown.right() + 10.0), rect.center().y);
+        // In a narrow column it is said, and not shown.
+        if at.x + text_width(ui, &left, theme::small()) < rect.right() {
+            numbers_at(ui, at, Align2::LEFT_CENTER, &left, (theme::small(), tokens.muted));
+        }
         let response = ui.interact(rect, ui.scope_id().with(("fire", fire.at)), Sense::hover());
         response.says(Role::Label, &format!("{when}, {left}"));
     }

@@ -38,7 +38,9 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     let words = wrong.unwrap_or(&job.words);
     let last = row.marks.last().map_or_else(String::new, |fire| format!(", last {}", fire_text(view, fire)));
     let state = if job.enabled { "" } else { "disabled, " };
-    let name = format!("{state}{}, {words}, next {wall}, {left}{last}", job.job_id);
+    let is_same = job.pipeline_id == job.job_id;
+    let pipeline = if is_same { String::new() } else { format!("starts {}, ", job.pipeline_id) };
+    let name = format!("{state}{}, {pipeline}{words}, next {wall}, {left}{last}", job.job_id);
     let is_selected = row.job_id.is_some() && view.store.jobs().selected() == row.job_id.as_ref();
     let kind = RowKind { name: &name, is_selected, corners };
     let (rect, response) = row_ui(ui, Id::unique(("job", job.job_id.as_str())), ROW, &kind);
@@ -71,11 +73,14 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     let left_left = marks_left - 126.0;
     let wall_left = left_left - 136.0;
     let name_left = rect.left() + 50.0;
-    let name_width = ((wall_left - name_left) * 0.36).min(240.0);
+    let name_width = ((wall_left - name_left) * 0.42).min(240.0);
     let words_left = name_left + name_width + theme::GAP;
     let ink = if job.enabled { tokens.text } else { tokens.muted };
     let style = (theme::medium(), ink);
-    label_at(ui, pos2(name_left, y), Align2::LEFT_CENTER, job.job_id.as_str(), style, name_width);
+    label_at(ui, pos2(name_left, y - 8.0), Align2::LEFT_CENTER, job.job_id.as_str(), style, name_width);
+    let style = (theme::small(), tokens.muted);
+    let at = pos2(name_left, y + 9.0);
+    label_at(ui, at, Align2::LEFT_CENTER, job.pipeline_id.as_str(), style, name_width);
     let ink = if wrong.is_some() { tokens.failed } else { tokens.muted };
     let width = wall_left - theme::GAP - words_left;
     let shown = label_at(ui, pos2(words_left, y), Align2::LEFT_CENTER, words, (theme::body(), ink), width);

@@ -3,7 +3,9 @@
 
 mod away;
 mod axis;
+mod backfill;
 mod banner;
+mod day_ahead;
 mod detail;
 mod dialogs;
 mod frame;
@@ -12,24 +14,29 @@ mod history_trend;
 mod job_card;
 mod job_row;
 mod lanes;
+mod ledger;
 mod limits_card;
 mod log_tail;
 mod log_view;
 mod machine;
 mod machine_plots;
 mod menus;
+mod month;
+mod new_pipeline;
 mod now;
 mod now_list;
 mod now_traffic;
 mod outline;
 mod outline_tree;
 mod palette;
+mod pipeline_card;
 mod pipelines;
 mod plotted;
 mod recent;
 mod run_facts;
 mod run_gantt;
 mod run_graph;
+mod run_grid;
 mod run_page;
 mod run_steps;
 mod running;
@@ -50,6 +57,7 @@ use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
 use super::log_page::LogPage;
 use super::now_page::NowPage;
+use super::pipeline_list::PipelineList;
 use super::settings_form::SettingsPage;
 use super::state::WindowState;
 use super::theme;
@@ -83,18 +91,23 @@ pub(super) fn focus_ring(ui: &Ui) {
 /// The commands pushed while painting; they run after the frame is painted.
 pub(super) type Commands = Vec<Command>;
 
+/// What is edited in place on the pages that have a form.
+/// What the pages let be edited in place; a page takes its own.
+pub(super) struct Forms<'a> {
+    pub(super) now: &'a mut NowPage,
+    pub(super) schedule: &'a mut SchedulePage,
+    pub(super) machine: &'a mut MachinePage,
+    pub(super) history: &'a mut HistoryState,
+    pub(super) pipelines: &'a mut PipelineList,
+    pub(super) log: &'a mut LogPage,
+    pub(super) settings: &'a mut SettingsPage,
+}
+
 /// The open page. The forms are those of the pages that have one.
 pub(super) fn page_ui(
     ui: &mut Ui,
     view: View<'_>,
-    now: &mut NowPage,
-    (schedule, machine, history, log, settings): (
-        &mut SchedulePage,
-        &mut MachinePage,
-        &mut HistoryState,
-        &mut LogPage,
-        &mut SettingsPage,
-    ),
+    Forms { now, schedule, machine, history, pipelines, log, settings }: Forms<'_>,
     out: &mut Commands,
 ) {
     if let Some(open) = view.store.log_view() {
@@ -103,7 +116,7 @@ pub(super) fn page_ui(
     match view.state.page {
         Page::Now => now::now_ui(ui, view, now, out),
         Page::History => history::history_ui(ui, view, history, out),
-        Page::Pipelines => pipelines::pipelines_ui(ui, view, out),
+        Page::Pipelines => pipelines::pipelines_ui(ui, view, pipelines, out),
         Page::Schedule => schedule::schedule_ui(ui, view, schedule, out),
         Page::Machine => machine::machine_ui(ui, view, machine, out),
         Page::Settings => settings::settings_ui(ui, view, (settings, machine), out),

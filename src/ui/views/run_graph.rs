@@ -11,6 +11,7 @@ use super::super::widgets::{AccessibleName, Card, Icon, label_at, region};
 use super::Commands;
 use super::detail::took_text;
 use super::run_page::RunPage;
+use crate::base::id::StepId;
 use crate::run::{StepState, StepSummary};
 use crate::ui::{format, theme};
 use crate::window::StepNeeds;
@@ -34,7 +35,11 @@ pub(crate) struct Graph<'a> {
 impl<'a> Graph<'a> {
     /// The graph of the run's definition; none where it is not known, or has no steps.
     pub(crate) fn of(page: RunPage<'a>) -> Option<Self> {
-        let needs = &page.facts?.needs;
+        Self::of_steps(&page.facts?.needs)
+    }
+
+    /// The graph of these steps; none if there are none.
+    pub(crate) fn of_steps(needs: &'a [StepNeeds]) -> Option<Self> {
         let indices: Vec<Vec<usize>> = needs.iter().map(|step| step.needs.clone()).collect();
         (!needs.is_empty()).then(|| Self { needs, layout: layout(&indices, MAX_ROWS) })
     }
@@ -54,31 +59,50 @@ impl<'a> Graph<'a> {
             let muted = (theme::small(), tokens.muted);
             label_at(ui, at, Align2::LEFT_CENTER, text, muted, head.width() - 60.0);
             let height = (height - theme::CARD_HEAD - 2.0).max(NODE.y);
-            let n_columns = self.layout.n_columns as f32;
-            let fitting = (ui.available_width() - 2.0 * theme::GAP + GAPS.x) / n_columns - GAPS.x;
-            let width = fitting.floor().clamp(NARROW, NODE.x);
-            let size = vec2(
-                n_columns * (width + GAPS.x) - GAPS.x + 2.0 * theme::GAP,
-                self.height() - theme::CARD_HEAD - 2.0,
-            );
-            ScrollArea::both()
-                .id_salt("graph")
-                .min_scrolled_height(height)
-                .max_height(height)
-                .auto_shrink([false, false])
-                .show(ui, |ui| {
-                    region(ui, Role::List, "Steps as a graph");
-                    let (_, rect) = ui.allocate_space(size);
-                    self.lines_at(ui, page, (rect.min, width));
-                    for (step, place) in self.needs.iter().zip(&self.layout.places) {
-                        let known = page.entry.steps().iter().find(|it| it.step_id == step.step_id);
-                        node_ui(ui, page, step, known, node_at((rect.min, width), *place), out);
-                    }
-                });
+            let is_done = |step_id: &StepId| {
+                let mut steps = page.entry.steps().iter();
+                steps.any(|it| it.step_id == *step_id && it.state == StepState::Completed)
+            };
+            self.nodes_ui(ui, height, is_done, |ui, at, rect| {
+                let step = &self.needs[at];
+                let known = page.entry.steps().iter().find(|it| it.step_id == step.step_id);
+                node_ui(ui, page, step, known, rect, out);
+            });
         });
     }
 
-    fn lines_at(&self, ui: &Ui, page: RunPage<'_>, origin: (Pos2, f32)) {
+    /// The lines and the nodes, `height` high and scrolled where they need more. `node` paints the node of the step with
+    /// this index; a line from a step that `is_done` is marked.
+    pub(crate) fn nodes_ui(
+        &self,
+        ui: &mut Ui,
+        height: f32,
+        is_done: impl Fn(&StepId) -> bool,
+        mut node: impl FnMut(&mut Ui, usize, Rect),
+    ) {
+        let n_columns = self.layout.n_columns as f32;
+        let fitting = (ui.available_width() - 2.0 * theme::GAP + GAPS.x) / n_columns - GAPS.x;
+        let width = fitting.floor().clamp(NARROW, NODE.x);
+        let size = vec2(
+            n_columns * (width + GAPS.x) - GAPS.x + 2.0 * theme::GAP,
+            self.height() - theme::CARD_HEAD - 2.0,
+        );
+        ScrollArea::both()
+            .id_salt("graph")
+            .min_scrolled_height(height)
+            .max_height(height)
+            .auto_shrink([false, false])
+            .show(ui, |ui| {
+                region(ui, Role::List, "Steps as a graph");
+                let (_, rect) = ui.allocate_space(size);
+                self.lines_at(ui, is_done, (rect.min, width));
+                for (at, place) in self.layout.places.iter().enumerate() {
+                    node(ui, at, node_at((rect.min, width), *place));
+                }
+            });
+    }
+
+    fn lines_at(&self, ui: &Ui, is_done: impl Fn(&StepId) -> bool, origin: (Pos2, f32)) {
         let tokens = theme::tokens(ui);
         for (to, step) in self.layout.places.iter().zip(self.needs) {
             let end = node_at(origin, *to).left_center();
@@ -87,12 +111,8 @@ impl<'a> Graph<'a> {
                 else {
                     continue;
                 };
-                let is_done = page
-                    .entry
-                    .steps()
-                    .iter()
-                    .any(|it| it.step_id == needed.step_id && it.state == StepState::Completed);
-                let color = if is_done { tokens.tint(tokens.completed, 0.6) } else { tokens.faint };
+                let color =
+                    if is_done(&needed.step_id) { tokens.tint(tokens.completed, 0.6) } else { tokens.faint };
                 let begin = node_at(origin, *from).right_center();
                 let reach = vec2(((end.x - begin.x) / 2.0).clamp(GAPS.x / 2.0, GAPS.x * 2.0), 0.0);
                 let points = [begin, begin + reach, end - reach, end];

@@ -7,9 +7,13 @@ use egui::{Align2, ScrollArea, Ui, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::job_form::SchedulePage;
-use super::super::widgets::{Card, Lever, Tone, label_at, paragraph};
+use super::super::schedule_page::ScheduleTab;
+use super::super::widgets::{Card, Lever, Tone, label_at, paragraph, segments_at};
+use super::day_ahead::{DAY, day_ahead_ui};
 use super::job_card::job_card_ui;
 use super::job_row::{ROW, job_row_ui};
+use super::ledger::ledger_ui;
+use super::month::month_ui;
 use super::{Commands, View};
 use crate::ui::{format, theme};
 
@@ -19,6 +23,20 @@ const CARD: f32 = 300.0;
 pub(crate) fn schedule_ui(ui: &mut Ui, view: View<'_>, page: &mut SchedulePage, out: &mut Commands) {
     ui.spacing_mut().item_spacing.y = theme::GAP;
     let jobs = view.store.jobs();
+    if jobs.total().is_some_and(|total| total > 0) {
+        tabs_ui(ui, page.tab, out);
+    }
+    match page.tab {
+        ScheduleTab::Jobs => {}
+        ScheduleTab::Calendar => {
+            ask(view, page, 0..1, out);
+            return month_ui(ui, view, &mut page.calendar, out);
+        }
+        ScheduleTab::Fires => {
+            ask(view, page, 0..1, out);
+            return ledger_ui(ui, view, &mut page.ledger, out);
+        }
+    }
     let Some(total) = jobs.total() else {
         ask(view, page, 0..1, out);
         paragraph(ui, "Reading the jobs…", (theme::body(), theme::tokens(ui).muted));
@@ -30,6 +48,12 @@ pub(crate) fn schedule_ui(ui: &mut Ui, view: View<'_>, page: &mut SchedulePage, 
         return;
     }
     let has_card = page.form.is_some() || jobs.selected().is_some();
+    // In a low window the selected job needs the room.
+    let least = DAY + theme::CARD_HEAD + ROW * 3.0 + if has_card { CARD } else { 0.0 };
+    page.shows_day = total > 0 && ui.available_height() > least;
+    if page.shows_day {
+        day_ahead_ui(ui, view, out);
+    }
     let card = if has_card { CARD + theme::GAP } else { 0.0 };
     let max_height = (ui.available_height() - card - theme::CARD_HEAD - 4.0).max(ROW * 2.0);
     Card::new("Jobs").count(total).show(ui, |ui, rect| {
@@ -63,6 +87,16 @@ pub(crate) fn schedule_ui(ui: &mut Ui, view: View<'_>, page: &mut SchedulePage, 
     });
     if has_card {
         job_card_ui(ui, view, page.form.as_mut(), CARD - 2.0, out);
+    }
+}
+
+/// The tabs of the page.
+fn tabs_ui(ui: &mut Ui, chosen: ScheduleTab, out: &mut Commands) {
+    let all = ScheduleTab::ALL.map(|tab| (tab, tab.text(), tab.text()));
+    let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 26.0));
+    let place = egui::Rect::from_min_size(rect.min, vec2(64.0 * all.len() as f32, rect.height()));
+    if let (Some(tab), _) = segments_at(ui, place, chosen, &all) {
+        out.push(Command::ShowScheduleTab(tab));
     }
 }
 

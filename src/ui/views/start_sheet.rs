@@ -7,7 +7,7 @@ use egui::{
 };
 
 use super::super::command::Command;
-use super::super::start_form::{OwnField, ParamField, SecretField, StartForm};
+use super::super::start_form::{OwnField, ParamField, RunFields, SecretField, StartForm};
 use super::super::widgets::{
     AccessibleName, Field, Icon, Lever, SWITCH, Tone, calendar_ui, caption, choice, choice_of_texts,
     label_at, numbers_at, one_line, paragraph, remark, switch_at,
@@ -21,6 +21,8 @@ const WIDTH: f32 = 480.0;
 const NARROW: f32 = 1000.0;
 /// Names of parameters of more characters than this get a whole line.
 const LONG_NAME: usize = 22;
+/// Fields in less than this stand below each other.
+const NARROW_FIELDS: f32 = 380.0;
 const MARGIN: f32 = 24.0;
 const HEAD: f32 = 60.0;
 const FOOT: f32 = 62.0;
@@ -113,7 +115,12 @@ fn foot_ui(ui: &mut Ui, rect: Rect, form: &StartForm, out: &mut Commands) {
     if Lever::of(ui, &Command::CloseOverlay).ui_before(ui, &mut right, rect, 34.0).clicked() {
         out.push(Command::CloseOverlay);
     }
-    let n_wrong = form.wrong().len();
+    let schedule = Command::ScheduleForm;
+    let lever = Lever::of(ui, &schedule).enabled_if(form.can_be_scheduled());
+    if lever.ui_before(ui, &mut right, rect, 34.0).clicked() {
+        out.push(schedule);
+    }
+    let n_wrong = form.fields.wrong().len();
     if n_wrong > 0 {
         let text = format!("{} to mend", format::count(n_wrong, "field"));
         let x = Icon::Cross.paint_before(ui.painter(), rect, 12.0, tokens.failed);
@@ -130,13 +137,24 @@ fn body_ui(ui: &mut Ui, today: NaiveDate, form: &mut StartForm, out: &mut Comman
         paragraph(ui, &text, (theme::body(), tokens.failed)).says(Role::Alert, &text);
         ui.add_space(8.0);
     }
+    if fields_ui(ui, &mut form.fields, today) {
+        out.push(Command::StartForm);
+    }
+    ui.add_space(10.0);
+    command_ui(ui, form);
+}
+
+/// The fields about how a pipeline runs. Returns whether Enter was pressed in one of them.
+pub(super) fn fields_ui(ui: &mut Ui, form: &mut RunFields, today: NaiveDate) -> bool {
+    let tokens = theme::tokens(ui);
     if !form.params.is_empty() || !form.secrets.is_empty() {
         heading(ui, "Parameters");
     }
     let is_long = |name: &str| name.chars().count() > LONG_NAME;
     let has_long = form.params.iter().any(|field| is_long(&field.name))
         || form.secrets.iter().any(|field| is_long(&field.name));
-    let columns = if has_long { 1 } else { 2 };
+    let is_narrow = ui.available_width() < NARROW_FIELDS;
+    let columns = if has_long || is_narrow { 1 } else { 2 };
     let width = (ui.available_width() - BETWEEN * (columns - 1) as f32) / columns as f32;
     let errors: Vec<Option<String>> = form.params.iter().map(|field| form.error(field)).collect();
     let mut errors = errors.iter();
@@ -184,11 +202,7 @@ fn body_ui(ui: &mut Ui, today: NaiveDate, form: &mut StartForm, out: &mut Comman
     let digit = |priority: u8| DIGITS[usize::from(priority.min(9))];
     form.priority = choice(ui, "priority", form.priority, &PRIORITIES, digit, third);
     remark(ui, "of the waiting runs, the highest starts first", tokens.muted);
-    ui.add_space(10.0);
-    command_ui(ui, form);
-    if is_entered {
-        out.push(Command::StartForm);
-    }
+    is_entered
 }
 
 /// Whether Enter was pressed in a text field.

@@ -8,6 +8,7 @@ mod meter;
 mod plain;
 mod row;
 mod segments;
+mod suggest;
 mod switch;
 mod text;
 

@@ -195,6 +195,8 @@ impl AppStore {
             if self.living.contains(run_id) {
                 self.history.put_ended(&entry.run);
                 self.estimates.touch(&entry.run.pipeline_id);
+                self.pipelines.touch(Some(&entry.run.pipeline_id));
+                self.agenda.touch();
             }
             self.living.retain(|id| id != run_id);
             let n_known = self.recent.len();
@@ -227,6 +229,23 @@ impl AppStore {
             let run_id = self.recent.remove(at);
             self.runs.remove(&run_id);
         }
+    }
+
+    /// Runs were deleted, or some of them. Those that stay come back with the next reading.
+    pub(crate) fn forget_deleted(&mut self, run_ids: &[RunId]) {
+        for run_id in run_ids {
+            if self.living.contains(run_id) {
+                continue;
+            }
+            self.recent.retain(|id| id != run_id);
+            self.runs.remove(run_id);
+            if self.selected.as_ref() == Some(run_id) {
+                self.select_run(None);
+            }
+        }
+        self.ended.is_old = true;
+        self.refresh_runs();
+        self.pipelines.touch(None);
     }
 
     pub(crate) fn retire_steps(&mut self) {

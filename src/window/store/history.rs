@@ -9,6 +9,7 @@ use crate::base::id::{PipelineId, RunId};
 use crate::run::RunSummary;
 use crate::window::history_page::{HistoryList, HistoryPage, HistoryQuestion};
 use crate::window::port::Action;
+use crate::window::run_grid::RunGrid;
 
 /// How many runs that have ended since are counted one by one.
 const MAX_NEW: usize = 1000;
@@ -60,6 +61,11 @@ impl HistoryModel {
     /// The newest runs of the filter's pipeline, the latest start first; empty without one.
     pub fn trend(&self) -> &[RunSummary] {
         self.page.as_ref().map_or(&[], |page| &page.trend)
+    }
+
+    /// The steps of the runs of [`Self::trend`].
+    pub fn grid(&self) -> Option<&RunGrid> {
+        self.page.as_ref().map(|page| &*page.grid)
     }
 
     /// The run in this row, if known.
@@ -159,6 +165,7 @@ impl HistoryModel {
 mod tests {
     use super::*;
     use crate::window::HistoryOrder;
+    use std::sync::Arc;
 
     fn asked(action: Option<Action>) -> Option<(u64, Range<usize>)> {
         let Action::LoadRuns(question) = action? else { return None };
@@ -174,6 +181,7 @@ mod tests {
             is_whole: true,
             pipelines: Vec::new(),
             trend: Vec::new(),
+            grid: Arc::default(),
         }
     }
 
