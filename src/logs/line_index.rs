@@ -211,6 +211,27 @@ impl LineIndex {
         Ok(rows)
     }
 
+    /// The line that the byte at `offset` is in; the last one beyond the end.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn line_of(&self, file: &File, offset: u64) -> io::Result<u64> {
+        let before = self.marks.partition_point(|mark| mark.offset <= offset).saturating_sub(1);
+        let Mark { mut line, offset: mut at } = self.marks[before];
+        let end = offset.min(self.end);
+        while at < end {
+            match next_piece(file, at, end, PIECE)? {
+                // It lies in a dropped part, which is one line.
+                None | Some(Piece::Dropped(_)) => break,
+                Some(Piece::Data(bytes)) => {
+                    line += memchr_iter(b'\n', &bytes).count() as u64;
+                    at += bytes.len() as u64;
+                }
+            }
+        }
+        Ok(line.min(self.n_lines().saturating_sub(1)))
+    }
+
     /// Reads from the mark before `wanted` to its end, and calls `found` with each line.
     fn read_lines(
         &self,

@@ -11,6 +11,7 @@ mod report_file;
 mod reports;
 mod search;
 mod styled;
+mod times;
 
 pub(crate) use follower::watch_log;
 pub use follower::{LogChunk, LogFollower, LogFollowerHandle};
@@ -21,3 +22,4 @@ pub use report_file::append_report;
 pub use reports::ReportFollower;
 pub use search::{LogHit, LogSearch};
 pub use styled::{Ink, Look, StyledText};
+pub use times::{LogTimes, TimedOffset};

@@ -4,8 +4,9 @@
 use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
 
 use super::icon::Icon;
-use super::labels::{label_of, log_label, subject_of};
+use super::labels::{label_of, log_label, subject_of, time_label};
 use super::log_page::LogCommand;
+use super::time_line::TimeCommand;
 use crate::base::id::{AttemptKey, JobId, RunId, StepId};
 use crate::window::{Action, Folder, HistorySpan, QuitChoice};
 
@@ -30,6 +31,8 @@ pub(super) enum Command {
     ChooseStep(Option<StepId>),
     /// Something about the whole log of an attempt.
     Log(LogCommand),
+    /// Something about the line in time.
+    Time(TimeCommand),
     /// Select a job, or none.
     SelectJob(Option<JobId>),
     /// Open the form for a new job.
@@ -276,6 +279,7 @@ impl Command {
             Self::ChooseStep(Some(_)) => Label::new("Follow its log"),
             Self::ChooseStep(None) => Label::new("Follow the running step"),
             Self::Log(command) => log_label(command),
+            Self::Time(command) => time_label(command),
             Self::PauseAll => Label::new("Pause all").icon(Icon::Snow).tooltip("Freeze every running run"),
             Self::ResumeAll => {
                 Label::new("Resume all").icon(Icon::Play).tooltip("Let every paused run go on")
@@ -310,6 +314,7 @@ impl Command {
                 Action::LoadStart(of) => Some(of.pipeline_id.clone()),
                 Action::LoadJobs { .. }
                 | Action::LoadHistory(_)
+                | Action::AskTime(_)
                 | Action::CountEnded
                 | Action::Start(_)
                 | Action::LoadRuns(_)
@@ -324,6 +329,7 @@ impl Command {
             Self::Select(run_id) => run_id.as_ref().map(RunId::to_string),
             Self::ChooseStep(step_id) => step_id.as_ref().map(StepId::to_string),
             Self::Log(command) => command.subject(),
+            Self::Time(_) => None,
             Self::SelectJob(job_id) => job_id.as_ref().map(JobId::to_string),
             Self::AskRemoveJob(job_id) => Some(job_id.to_string()),
             Self::AskStart(pipeline) => Some(pipeline.clone()),
@@ -373,7 +379,7 @@ const fn action_label(action: &Action) -> Label {
         Action::SelectStep(_) => Label::new("Follow its log"),
         Action::LoadRun(_) | Action::LoadFacts(_) => Label::new("Load"),
         Action::LoadJobs { .. } | Action::LoadJob(_) => Label::new("Look up jobs"),
-        Action::LoadHistory(_) => Label::new("Look up the machine's history"),
+        Action::LoadHistory(_) | Action::AskTime(_) => Label::new("Look up the machine's history"),
         Action::CountEnded => Label::new("Count the runs that have ended"),
         Action::LoadRuns(_) => Label::new("Look up the runs that have ended"),
         Action::SaveJob(_) => Label::new("Save job"),

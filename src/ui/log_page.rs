@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use chrono::{DateTime, Utc};
+
 use crate::base::id::AttemptKey;
 
 /// Something to do about a whole log.
@@ -9,6 +11,8 @@ use crate::base::id::AttemptKey;
 pub(super) enum LogCommand {
     /// Open the log of an attempt.
     Open(AttemptKey),
+    /// Open it where it stood at that second.
+    OpenAt(AttemptKey, DateTime<Utc>),
     Close,
     /// Type what to search for.
     Find,
@@ -27,7 +31,7 @@ pub(super) enum LogCommand {
 impl LogCommand {
     pub(super) fn subject(&self) -> Option<String> {
         match self {
-            Self::Open(key) => Some(format!("of {}", key.step_id)),
+            Self::Open(key) | Self::OpenAt(key, _) => Some(format!("of {}", key.step_id)),
             Self::Close
             | Self::Find
             | Self::Previous

@@ -13,6 +13,7 @@
 //! | `start_form` | the same about a run that is to be started |
 //! | `graph_layout` | where the nodes of a graph of steps lie |
 //! | `log_page` | the open log: what of it is visible, and what can be done there |
+//! | `time_line` | the line in time that all pages share, and what each axis shows |
 //! | `offers` | which of it can be done now |
 //! | `state` | which page, which dialog |
 //! | `icon` | icons drawn by code |
@@ -59,8 +60,11 @@ mod tests_schedule;
 #[cfg(test)]
 mod tests_start;
 #[cfg(test)]
+mod tests_time;
+#[cfg(test)]
 mod tests_waiting;
 mod theme;
+mod time_line;
 mod views;
 mod widgets;
 mod window;
@@ -69,6 +73,7 @@ mod window_log;
 mod window_look;
 mod window_runs;
 mod window_start;
+mod window_time;
 
 use std::cell::Cell;
 use std::ffi::OsString;

@@ -8,6 +8,7 @@ use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
 use super::log_page::LogPage;
 use super::start_form::StartForm;
+use super::time_line::TimeLine;
 use super::views::PaletteState;
 use crate::base::id::JobId;
 use crate::window::{QuitChoice, WindowLook};
@@ -50,6 +51,8 @@ pub(super) struct WindowState {
     pub(super) history: HistoryState,
     /// The open log, likewise.
     pub(super) log: LogPage,
+    /// The line in time, and what of it each axis shows.
+    pub(super) time: TimeLine,
     pub(super) may_close: bool,
     /// The look that was saved last.
     pub(super) look: WindowLook,

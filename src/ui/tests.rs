@@ -8,12 +8,13 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 
 use super::LeverframeWindow;
+use super::command::Page;
 use crate::api::{Command, PipelineView};
 use crate::base::id::{AttemptKey, PipelineId, RunId, StepId};
 use crate::run::{
     Decision, Event, EventKind, RunState, RunSummary, StepState, StepSummary, StopKind, Trigger,
 };
-use crate::window::{Action, AppUpdate, LogTail, WorldPort, window_port};
+use crate::window::{Action, AppUpdate, HistorySpan, LogTail, WorldPort, window_port};
 
 pub(super) fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 23, 14, 0, 0).unwrap()
@@ -135,8 +136,12 @@ impl Scene {
         self.sent()
     }
 
+    /// The actions that were sent, without the question for the hour that Now begins with.
     pub(super) fn sent(&self) -> Vec<Action> {
-        self.world.actions.try_iter().collect()
+        let window = self.harness.state().as_ref();
+        let looks_back = window.is_some_and(|window| window.state.page == Page::Machine);
+        let hour = Action::LoadHistory(HistorySpan::Hour);
+        self.world.actions.try_iter().filter(|action| looks_back || *action != hour).collect()
     }
 
     pub(super) fn tell(&mut self, update: AppUpdate) {

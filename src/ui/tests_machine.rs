@@ -14,7 +14,7 @@ use crate::base::id::{AttemptKey, RunId, StepId};
 use crate::resources::{Limit, LimitAction, Limits, MachineSample, Resource, Threshold};
 use crate::run::{Event, EventKind, RunState};
 use crate::settings::LimitParams;
-use crate::window::{Action, AlertMark, AppUpdate, HistorySpan, MachineHistory};
+use crate::window::{Action, AlertMark, AppUpdate, HistorySpan, LogQuestion, MachineHistory};
 
 const GIB: u64 = 1 << 30;
 
@@ -127,14 +127,22 @@ fn the_page_wakes_to_read_anew_and_sleeps_until_then() {
 }
 
 #[test]
-fn steps_lie_below_the_curves_with_their_peaks_and_lead_to_their_run() {
+fn steps_lie_below_the_curves_with_their_peaks_and_lead_to_what_they_logged() {
     let spans = vec![span("alfabeta-1", 40, 30), span("other-1", 35, 5)];
     let (mut scene, _) = machine([sample()]);
     scene.tell(history(spans, Vec::new()));
     assert!(scene.shows("alfabeta/fetch · 3.0 GiB, CPU 63 % at most"));
     assert!(scene.shows("other-1/fetch · 3.0 GiB"), "a run that is not known is named by its id");
-    scene.pull("alfabeta/fetch · 3.0 GiB, CPU 63 % at most");
-    assert!(scene.shows("Timeline of alfabeta-1"));
+    scene.sent();
+    let sent = scene.pull("alfabeta/fetch · 3.0 GiB, CPU 63 % at most");
+    let key = span("alfabeta-1", 40, 30).key;
+    // The middle of the bar: a click opens the log where it stood then.
+    let at = now() - TimeDelta::minutes(25);
+    let [.., Action::OpenLog(Some(opened)), Action::AskLog(LogQuestion::AtTime(asked))] = &sent[..] else {
+        panic!("{sent:?}");
+    };
+    assert_eq!(*opened, key);
+    assert!((*asked - at).abs() < TimeDelta::seconds(10), "{asked}");
 }
 
 #[test]

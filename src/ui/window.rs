@@ -14,6 +14,7 @@ use super::limit_form::MachinePage;
 use super::log_page::LogPage;
 use super::shown::ShownWatch;
 use super::state::{Overlay, WindowState};
+use super::time_line::TimeLine;
 use super::views::{Commands, PaletteState, View};
 use super::window_look::theme_of;
 use super::{beat, offers, theme, views};
@@ -63,6 +64,7 @@ impl LeverframeWindow {
             machine: MachinePage::default(),
             history: HistoryState::default(),
             log: LogPage::default(),
+            time: TimeLine::default(),
             may_close: false,
             look,
             title_bar: None,
@@ -147,8 +149,7 @@ impl LeverframeWindow {
         for command in out {
             self.run_command(&ctx, command, now);
         }
-        let looks_back = self.state.page == Page::Machine;
-        self.store.want_history(looks_back.then_some(self.state.machine.span), now);
+        self.want_time(now);
         if self.state.page == Page::History {
             self.store.want_ended_count();
             self.store.list_runs(self.state.history.list());
@@ -161,7 +162,10 @@ impl LeverframeWindow {
         self.store.want_facts(opened.as_ref());
         self.want_log();
         self.send_requests();
-        if let Some(holds) = self.store.watched().next_reading(now) {
+        // Elsewhere it is read again when something is painted anyway.
+        if self.state.page == Page::Machine
+            && let Some(holds) = self.store.watched().next_reading(now)
+        {
             beat.holds_for(holds);
         }
         if let Some(pause) = beat.pause(at) {
@@ -216,6 +220,7 @@ impl LeverframeWindow {
             }
             Command::Send(action) => self.send(action),
             Command::Log(command) => self.run_log(command),
+            Command::Time(command) => self.run_time(command),
             Command::Show(page) => {
                 self.state.page = page;
                 if page != Page::Schedule {

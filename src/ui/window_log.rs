@@ -15,6 +15,11 @@ impl LeverframeWindow {
                 *page = LogPage { wraps, query, ..LogPage::default() };
                 self.store.open_log(Some(key));
             }
+            LogCommand::OpenAt(key, at) => {
+                self.run_log(LogCommand::Open(key));
+                self.state.log.follows = false;
+                self.store.ask_log(LogQuestion::AtTime(at));
+            }
             LogCommand::Close => self.store.open_log(None),
             LogCommand::Find => page.is_find_wanted = true,
             LogCommand::Previous => {
@@ -47,6 +52,9 @@ impl LeverframeWindow {
     pub(super) fn take_log_news(&mut self, ctx: &Context) {
         if let Some(hit) = self.store.take_log_hit() {
             self.state.log.show_line(hit.line);
+        }
+        if let Some(line) = self.store.take_reached_line() {
+            self.state.log.show_line(line);
         }
         if let Some(text) = self.store.take_log_text() {
             ctx.copy_text(text);

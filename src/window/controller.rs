@@ -60,6 +60,7 @@ impl WindowController {
             | Action::LoadJobs { .. }
             | Action::LoadJob(_)
             | Action::LoadHistory(_)
+            | Action::AskTime(_)
             | Action::CountEnded
             | Action::LoadRuns(_)
             | Action::SaveJob(_)
@@ -114,7 +115,7 @@ fn action_text(action: &Action) -> String {
         }
         Action::OpenLog(_) | Action::AskLog(_) => "read a log".to_owned(),
         Action::LoadJobs { .. } | Action::LoadJob(_) => "look up jobs".to_owned(),
-        Action::LoadHistory(_) => "look up the machine's history".to_owned(),
+        Action::LoadHistory(_) | Action::AskTime(_) => "look up the machine's history".to_owned(),
         Action::CountEnded => "count the runs that have ended".to_owned(),
         Action::LoadRuns(_) => "look up the runs that have ended".to_owned(),
         Action::SaveJob(form) => format!("save job {}", form.job_id()),

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, after, never, select, unbounded};
 
 use super::log_view::{LogAnswer, LogExtent, LogFound, LogQuestion, LogRow, LogRows};
@@ -14,7 +15,7 @@ use crate::base::id::AttemptKey;
 use crate::base::thread::{self, Thread};
 use crate::base::wake::bell;
 use crate::files;
-use crate::logs::{LineIndex, LogSearch, rows_before_end, rows_from, watch_log};
+use crate::logs::{LineIndex, LogSearch, LogTimes, rows_before_end, rows_from, watch_log};
 
 /// The shortest time between two messages about growth or progress.
 const PACE: Duration = Duration::from_millis(100);
@@ -51,6 +52,7 @@ impl LogThread {
                 log_len: 0,
                 index: LineIndex::default(),
                 search: None,
+                moment: None,
                 is_told: false,
             };
             // It ends with the window.
@@ -74,6 +76,8 @@ struct Reading {
     log_len: u64,
     index: LineIndex,
     search: Option<(String, LogSearch)>,
+    /// A moment whose line is asked for, until it is indexed.
+    moment: Option<DateTime<Utc>>,
     /// Whether the window knows how far it is.
     is_told: bool,
 }
@@ -179,11 +183,13 @@ impl Reading {
                 // It became shorter while it was read.
                 return self.look();
             }
+            let reached = self.reached()?;
             if self.index.stride() != stride
                 && let Some((_, search)) = &mut self.search
             {
                 search.restart();
             }
+            return Ok(reached);
         } else if let Some((_, search)) = &mut self.search {
             let before = search.end();
             search.extend(file, &self.index, STRETCH)?;
@@ -192,6 +198,19 @@ impl Reading {
             }
         }
         Ok(None)
+    }
+
+    /// The line of the moment that is asked for, once it is indexed.
+    fn reached(&mut self) -> io::Result<Option<LogAnswer>> {
+        let (Some(file), Some(at)) = (&self.file, self.moment) else { return Ok(None) };
+        // Without a time index there is no answer, and it stays where it is.
+        let offset = LogTimes::open(&self.path)?.map(|times| times.offset_at(at)).transpose()?;
+        if offset.is_some_and(|offset| offset >= self.index.end()) && !self.is_indexed() {
+            return Ok(None);
+        }
+        self.moment = None;
+        let line = offset.map(|offset| self.index.line_of(file, offset)).transpose()?;
+        Ok(line.map(LogAnswer::Reached))
     }
 
     fn tell(&mut self) -> Result<(), WindowGone> {
@@ -225,6 +244,10 @@ impl Reading {
                 self.is_told = false;
                 return Ok(None);
             }
+            (_, LogQuestion::AtTime(at)) => {
+                self.moment = Some(at);
+                return self.reached();
+            }
             (None, LogQuestion::Rows(lines)) => {
                 let rows = LogRows { first: lines.start, ..LogRows::default() };
                 return Ok(Some(LogAnswer::Rows(rows)));
@@ -246,7 +269,7 @@ impl Reading {
                 Some((_, search)) => search.previous(file, &self.index, line)?,
                 None => None,
             }),
-            LogQuestion::Search(_) => return Ok(None),
+            LogQuestion::Search(_) | LogQuestion::AtTime(_) => return Ok(None),
         }))
     }
 

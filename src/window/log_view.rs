@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use chrono::{DateTime, Utc};
+
 use crate::base::id::AttemptKey;
 pub use crate::logs::{Ink, LogHit, LogRow, Look, StyledText};
 
@@ -20,6 +22,8 @@ pub enum LogQuestion {
     Next(Option<u64>),
     /// The one before this line.
     Previous(Option<u64>),
+    /// The line that it had reached in the second that begins then; answered by [`LogAnswer::Reached`].
+    AtTime(DateTime<Utc>),
     /// The text of these lines; answered by [`LogAnswer::Copied`].
     Copy(Range<u64>),
 }
@@ -33,6 +37,8 @@ pub enum LogAnswer {
     Found(LogFound),
     /// The line that was stepped to; none when nothing matches.
     Hit(Option<LogHit>),
+    /// The line that it had reached at a moment that was asked for.
+    Reached(u64),
     /// The text of lines that were asked for.
     Copied(String),
     /// It can't be read, and why.
@@ -95,6 +101,8 @@ pub struct LogView {
     searched: String,
     hit: Option<LogHit>,
     new_hit: Option<LogHit>,
+    reached: Option<u64>,
+    new_reached: Option<u64>,
     copied: Option<String>,
     trouble: Option<String>,
 }
@@ -111,6 +119,8 @@ impl LogView {
             searched: String::new(),
             hit: None,
             new_hit: None,
+            reached: None,
+            new_reached: None,
             copied: None,
             trouble: None,
         }
@@ -199,6 +209,7 @@ impl LogView {
                 }
             }
             LogAnswer::Hit(hit) => (self.hit, self.new_hit) = (hit, hit),
+            LogAnswer::Reached(line) => (self.reached, self.new_reached) = (Some(line), Some(line)),
             LogAnswer::Copied(text) => self.copied = Some(text),
             LogAnswer::Failed(reason) => {
                 self.is_asked = false;
@@ -212,6 +223,16 @@ impl LogView {
     /// The line that was stepped to, once.
     pub(super) fn take_hit(&mut self) -> Option<LogHit> {
         self.new_hit.take()
+    }
+
+    /// The line that it had reached at the moment that was asked for last.
+    pub fn reached(&self) -> Option<u64> {
+        self.reached
+    }
+
+    /// The same, once.
+    pub(super) fn take_reached(&mut self) -> Option<u64> {
+        self.new_reached.take()
     }
 
     /// The text to be copied, once.

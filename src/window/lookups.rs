@@ -190,6 +190,10 @@ impl Lookups {
                 let history = MachineHistory::read(&samples, span, now().wall);
                 AppUpdate::History(Arc::new(history.map_err(EngineError::from)?))
             }
+            Action::AskTime(question) => {
+                let samples = SampleHistory::of(data_dir.samples_db());
+                AppUpdate::Time(question.answer(&samples, now().wall).map_err(EngineError::from)?)
+            }
             Action::SaveJob(form) => self.save_job(*form),
             Action::LoadStart(of) => AppUpdate::StartBasis(Arc::new(StartBasis::read(&of, &backend)?)),
             Action::OpenFolder(folder) => return self.open_folder(&folder).map(|()| None),

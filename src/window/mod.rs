@@ -17,6 +17,7 @@ mod run_facts;
 mod samples;
 mod start;
 mod store;
+mod time_range;
 mod urgency;
 
 pub use history_page::{HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion};
@@ -34,4 +35,5 @@ pub use port::{
 pub use run_facts::{CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds};
 pub use start::{Earlier, StartBasis, StartOf};
 pub use store::{AppStore, HistoryModel, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, StepsKnown};
+pub use time_range::{Moment, RangeHistory, TimeAnswer, TimeQuestion, TimeRange};
 pub use urgency::Urgency;

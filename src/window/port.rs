@@ -18,6 +18,7 @@ use super::look::WindowLook;
 use super::machine_history::{AlertMark, HistorySpan, MachineHistory};
 use super::run_facts::RunFacts;
 use super::start::{StartBasis, StartOf};
+use super::time_range::{TimeAnswer, TimeQuestion};
 use super::urgency::{Urgency, Waker, urgency_of};
 use crate::admission::Orders;
 use crate::api::{Command, JobPatch, JobSpec, PipelineView, StartRun};
@@ -57,6 +58,8 @@ pub enum Action {
     LoadJob(JobId),
     /// Asks for the history of the machine; answered by [`AppUpdate::History`].
     LoadHistory(HistorySpan),
+    /// Asks about the time; answered by [`AppUpdate::Time`].
+    AskTime(TimeQuestion),
     /// Asks how many runs have ended; answered by [`AppUpdate::EndedCount`].
     CountEnded,
     /// Asks for rows of the list of ended runs, in the place of the question before; answered by [`AppUpdate::Runs`],
@@ -192,6 +195,8 @@ pub enum AppUpdate {
     Alerts(Vec<AlertMark>),
     /// The history of the machine that was asked for.
     History(Arc<MachineHistory>),
+    /// The answer to a question about the time.
+    Time(TimeAnswer),
     /// The present use of living runs.
     Usage(Vec<RunUsage>),
     /// The present waits for admission, with their figures.

@@ -17,6 +17,7 @@ mod jobs;
 mod machine;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use super::machine_history::HistorySpan;
 use super::port::{Action, AppUpdate, LogTail, SavedJob};
 use super::run_facts::RunFacts;
 use super::start::StartBasis;
+use super::time_range::TimeRange;
 use crate::admission::{Orders, Wait};
 use crate::api::PipelineView;
 use crate::backend::RunDetail;
@@ -41,6 +43,7 @@ use facts::FactsModel;
 pub use history::HistoryModel;
 pub use jobs::JobsModel;
 use machine::MachineModel;
+use time::TimeModel;
 
 /// Ended runs that are kept.
 pub const MAX_RECENT: usize = 500;
@@ -113,6 +116,7 @@ pub struct AppStore {
     waits: HashMap<(RunId, Option<StepId>), Wait>,
     orders_as_of: u64,
     machine: MachineModel,
+    time: TimeModel,
     pipelines: Option<Vec<PipelineView>>,
     jobs: JobsModel,
     history: HistoryModel,
@@ -220,6 +224,10 @@ impl AppStore {
             AppUpdate::Limits(limits) => self.machine.put_limits(limits),
             AppUpdate::Alerts(marks) => self.machine.put_marks(marks),
             AppUpdate::History(history) => self.machine.put_history(history),
+            AppUpdate::Time(answer) => {
+                let request = self.time.put(answer);
+                self.requests.extend(request);
+            }
             AppUpdate::Usage(usages) => {
                 for usage in usages {
                     if let Some(entry) = self.runs.get_mut(&usage.run_id) {
@@ -236,6 +244,7 @@ impl AppStore {
                 self.history.forget_questions();
                 self.facts.forget_question();
                 self.ended.is_asked = false;
+                self.time.forget_questions();
                 self.push_failure(action, message);
             }
             AppUpdate::Raise => self.is_to_be_raised = true,
@@ -321,6 +330,11 @@ impl AppStore {
         self.log_view.as_mut().and_then(LogView::take_hit)
     }
 
+    /// The line that the open log had reached at the moment that was asked for, once.
+    pub fn take_reached_line(&mut self) -> Option<u64> {
+        self.log_view.as_mut().and_then(LogView::take_reached)
+    }
+
     /// The text from the open log that is to be copied, once.
     pub fn take_log_text(&mut self) -> Option<String> {
         self.log_view.as_mut().and_then(LogView::take_copied)
@@ -366,11 +380,37 @@ impl AppStore {
         self.requests.extend(request);
     }
 
-    /// Sets the span of history that is shown at `now`; none when its page is not open. To be called again when
+    /// Sets the span of history that is shown at `now`, and after how long it is worth reading again; none when its page
+    /// is not open. To be called again when
     /// `MachineModel::next_reading` has passed.
-    pub fn want_history(&mut self, span: Option<HistorySpan>, now: DateTime<Utc>) {
+    pub fn want_history(&mut self, span: Option<(HistorySpan, TimeDelta)>, now: DateTime<Utc>) {
         let request = self.machine.want(span, now);
         self.requests.extend(request);
+    }
+
+    /// Sets the part of the time that is shown in detail; none when none is.
+    pub fn want_range(&mut self, shown: Option<TimeRange>) {
+        let request = self.time.want_range(shown);
+        self.requests.extend(request);
+    }
+
+    /// Sets the moment at the line; none when no line is shown.
+    pub fn want_moment(&mut self, at: Option<DateTime<Utc>>) {
+        let request = self.time.want_moment(at);
+        self.requests.extend(request);
+    }
+
+    /// Sets the run whose use is shown over its time, from its start to its end at `now`; none when none is.
+    pub fn want_use_of_run(&mut self, run_id: Option<&RunId>, now: DateTime<Utc>) {
+        let run = run_id.and_then(|run_id| self.runs.get(run_id)).map(|entry| &entry.run);
+        let run = run.map(|run| (&run.run_id, run.started_at, run.finished_at));
+        let request = self.time.want_run(run, now);
+        self.requests.extend(request);
+    }
+
+    /// What is known of the time.
+    pub fn time(&self) -> &TimeModel {
+        &self.time
     }
 
     /// Asks for the number of ended runs, because it is visible now.

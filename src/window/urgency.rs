@@ -42,6 +42,7 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
         | AppUpdate::Limits(_)
         | AppUpdate::Alerts(_)
         | AppUpdate::History(_)
+        | AppUpdate::Time(_)
         | AppUpdate::Failure { .. }
         | AppUpdate::Raise
         | AppUpdate::ReadyToClose => Urgency::AtOnce,

@@ -349,7 +349,7 @@ fn row_ui(
             page.selected = Some((from, line));
         }
     }
-    let is_hit = log.hit().is_some_and(|hit| hit.line == line);
+    let is_hit = log.hit().is_some_and(|hit| hit.line == line) || log.reached() == Some(line);
     if is_selected || is_hit {
         let fill = if is_hit { tokens.tint(tokens.paused, 0.18) } else { tokens.tint(tokens.accent, 0.22) };
         ui.painter().rect_filled(place, CornerRadius::ZERO, fill);

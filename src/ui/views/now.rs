@@ -17,7 +17,7 @@ const DETAIL: f32 = 236.0;
 
 pub(crate) fn now_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let has_runs = view.store.living().len() + view.store.recent().len() > 0;
-    if !view.store.machine().is_empty() {
+    if view.store.is_loaded() || !view.store.machine().is_empty() {
         Panel::bottom("timeline")
             .frame(Frame::NONE.inner_margin(Margin { top: theme::GAP as i8, ..Margin::ZERO }))
             .show_separator_line(false)
