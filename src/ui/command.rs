@@ -19,6 +19,8 @@ pub(super) enum Command {
     Show(Page),
     /// Open the page of a run.
     OpenRun(RunId),
+    /// Compare the selected run with this one.
+    CompareWith(RunId),
     /// Leave the page of a run.
     CloseRun,
     /// Show this on the page of a run.
@@ -120,12 +122,14 @@ pub(super) enum RunTab {
     /// What recovery decided.
     Decisions,
     Definition,
+    /// What it has not in common with another run.
+    Compare,
     /// The log of the chosen step alone.
     Log,
 }
 
 impl RunTab {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Overview,
         Self::Steps,
         Self::Parameters,
@@ -133,6 +137,7 @@ impl RunTab {
         Self::Outputs,
         Self::Decisions,
         Self::Definition,
+        Self::Compare,
         Self::Log,
     ];
 
@@ -145,6 +150,7 @@ impl RunTab {
             Self::Outputs => "Outputs",
             Self::Decisions => "Decisions",
             Self::Definition => "Definition",
+            Self::Compare => "Compare",
             Self::Log => "Log",
         }
     }
@@ -238,6 +244,8 @@ impl Command {
             Self::OpenRun(_) => Label::new("Open the run")
                 .tooltip("All about this run, on a page of its own")
                 .key(NONE, Key::Enter),
+            Self::CompareWith(_) => Label::new("Compare")
+                .tooltip("Compare its durations, memory, parameters, definition and logs"),
             Self::CloseRun => Label::new("Back").key(NONE, Key::Escape),
             Self::ShowRunTab(RunTab::Log) => Label::new(RunTab::Log.text()).key(NONE, Key::Enter),
             Self::ShowRunTab(tab) => Label::new(tab.text()),
@@ -304,6 +312,7 @@ impl Command {
                 Action::Do(command) => subject_of(command),
                 Action::LoadRun(run_id)
                 | Action::LoadFacts(run_id)
+                | Action::Compare(run_id, _)
                 | Action::SelectStep(AttemptKey { run_id, .. }) => Some(run_id.to_string()),
                 Action::OpenFolder(Folder::Log(key)) | Action::OpenLog(Some(key)) => {
                     Some(key.step_id.to_string())
@@ -325,7 +334,7 @@ impl Command {
                 | Action::KeepLook(_)
                 | Action::Quit(_) => None,
             },
-            Self::OpenRun(run_id) => Some(run_id.to_string()),
+            Self::OpenRun(run_id) | Self::CompareWith(run_id) => Some(run_id.to_string()),
             Self::Select(run_id) => run_id.as_ref().map(RunId::to_string),
             Self::ChooseStep(step_id) => step_id.as_ref().map(StepId::to_string),
             Self::Log(command) => command.subject(),
@@ -378,6 +387,7 @@ const fn action_label(action: &Action) -> Label {
         Action::SelectRun(_) => Label::new("Show"),
         Action::SelectStep(_) => Label::new("Follow its log"),
         Action::LoadRun(_) | Action::LoadFacts(_) => Label::new("Load"),
+        Action::Compare(..) => Label::new("Compare"),
         Action::LoadJobs { .. } | Action::LoadJob(_) => Label::new("Look up jobs"),
         Action::LoadHistory(_) | Action::AskTime(_) => Label::new("Look up the machine's history"),
         Action::CountEnded => Label::new("Count the runs that have ended"),

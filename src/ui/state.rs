@@ -10,7 +10,7 @@ use super::log_page::LogPage;
 use super::start_form::StartForm;
 use super::time_line::TimeLine;
 use super::views::PaletteState;
-use crate::base::id::JobId;
+use crate::base::id::{JobId, RunId};
 use crate::window::{QuitChoice, WindowLook};
 
 /// The overlay over the page.
@@ -40,6 +40,8 @@ pub(super) struct WindowState {
     pub(super) back: Page,
     /// What the page of a run shows.
     pub(super) run_tab: RunTab,
+    /// The run with which the selected one is compared; none: the newest other one.
+    pub(super) compared_with: Option<RunId>,
     pub(super) overlay: Overlay,
     pub(super) is_review_open: bool,
     pub(super) theme: ThemePreference,

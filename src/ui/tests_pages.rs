@@ -156,6 +156,7 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 Command::SelectNeighbour(_)
                 | Command::StartForm
                 | Command::CloseRun
+                | Command::CompareWith(_)
                 | Command::ShowRunTab(_)
                 | Command::ChooseStep(_)
                 | Command::Log(_)

@@ -59,9 +59,11 @@ fn facts() -> RunFacts {
             step_id: "fetch".into(),
             at: now(),
             text: "{\n  \"page\": 214\n}".into(),
+            tree: Some(serde_json::json!({"page": 214})),
         }],
         outputs: vec![OutputText { step_id: step_id("list"), name: "n_pages".into(), value: "480".into() }],
         decisions: Vec::new(),
+        usual: Arc::default(),
     }
 }
 

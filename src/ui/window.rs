@@ -57,6 +57,7 @@ impl LeverframeWindow {
             page: Page::Now,
             back: Page::Now,
             run_tab: RunTab::default(),
+            compared_with: None,
             overlay: Overlay::None,
             is_review_open: false,
             theme,
@@ -160,6 +161,7 @@ impl LeverframeWindow {
         let opened = self.store.selected().filter(|_| self.state.page == Page::Run);
         let opened = opened.map(|entry| entry.run.run_id.clone());
         self.store.want_facts(opened.as_ref());
+        self.want_comparison();
         self.want_log();
         self.send_requests();
         // Elsewhere it is read again when something is painted anyway.
@@ -228,6 +230,10 @@ impl LeverframeWindow {
                 }
             }
             Command::OpenRun(run_id) => self.open_run(run_id),
+            Command::CompareWith(run_id) => {
+                self.state.run_tab = RunTab::Compare;
+                self.state.compared_with = Some(run_id);
+            }
             Command::CloseRun => self.close_run(),
             Command::ShowRunTab(tab) => self.state.run_tab = tab,
             Command::SelectJob(job_id) => {

@@ -57,6 +57,7 @@ impl WindowController {
             | Action::AskLog(_)
             | Action::LoadRun(_)
             | Action::LoadFacts(_)
+            | Action::Compare(..)
             | Action::LoadJobs { .. }
             | Action::LoadJob(_)
             | Action::LoadHistory(_)
@@ -113,6 +114,7 @@ fn action_text(action: &Action) -> String {
         Action::SelectRun(_) | Action::SelectStep(_) | Action::LoadRun(_) | Action::LoadFacts(_) => {
             "look up a run".to_owned()
         }
+        Action::Compare(..) => "compare two runs".to_owned(),
         Action::OpenLog(_) | Action::AskLog(_) => "read a log".to_owned(),
         Action::LoadJobs { .. } | Action::LoadJob(_) => "look up jobs".to_owned(),
         Action::LoadHistory(_) | Action::AskTime(_) => "look up the machine's history".to_owned(),

@@ -8,17 +8,18 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
+use super::comparison::Comparison;
 use super::controller::{WindowController, log_file};
 use super::history_page::HistoryReader;
 use super::job_page::{job_detail, job_page};
 use super::log_thread::LogThread;
 use super::machine_history::{MachineHistory, marks};
 use super::port::{Action, AppUpdate, Folder, LogTail, SaveJob, SavedJob};
-use super::run_facts::run_facts;
+use super::run_facts::{Usual, run_facts, usual_of};
 use super::start::StartBasis;
 use super::store::{MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT, SAMPLE_SPAN};
 use crate::api::{AddJob, Error, PipelineView, SetJob};
-use crate::base::id::{AttemptKey, PipelineId};
+use crate::base::id::{AttemptKey, PipelineId, RunId};
 use crate::base::thread::{self, Thread};
 use crate::base::wake::bell;
 use crate::engine::{EngineError, now};
@@ -60,6 +61,8 @@ pub(crate) struct Lookups {
     history: HistoryReader,
     /// The log that is open in the window.
     open_log: Option<LogThread>,
+    /// How long it usually takes, of the run whose facts were asked for last: other runs tell that, so it is read once.
+    usual: Option<(RunId, Arc<Usual>)>,
 }
 
 /// A followed log, on two threads: one waits for growth, one sends updates at a limited rate.
@@ -70,7 +73,7 @@ struct Following {
 
 impl Lookups {
     pub(crate) fn new(controller: WindowController) -> Self {
-        Self { controller, following: None, history: HistoryReader::default(), open_log: None }
+        Self { controller, following: None, history: HistoryReader::default(), open_log: None, usual: None }
     }
 
     /// Does lookups until the last one.
@@ -175,8 +178,20 @@ impl Lookups {
                 return Ok(backend.detail(&run_id)?.map(AppUpdate::RunDetail));
             }
             Action::LoadFacts(run_id) => {
-                let facts = run_facts(&backend.records()?, &run_id, now()).map_err(EngineError::from)?;
-                AppUpdate::RunFacts { run_id, facts: Arc::new(facts.unwrap_or_default()) }
+                let records = backend.records()?;
+                let facts = run_facts(&records, &run_id, now()).map_err(EngineError::from)?;
+                let mut facts = facts.unwrap_or_default();
+                if self.usual.as_ref().is_none_or(|(of, _)| *of != run_id) {
+                    let usual = usual_of(&records, &run_id, now()).map_err(EngineError::from)?;
+                    self.usual = Some((run_id.clone(), Arc::new(usual)));
+                }
+                facts.usual = self.usual.as_ref().map(|(_, usual)| usual.clone()).unwrap_or_default();
+                AppUpdate::RunFacts { run_id, facts: Arc::new(facts) }
+            }
+            Action::Compare(of, with) => {
+                let comparison = Comparison::read(&backend.records()?, (&of, &with), now());
+                let comparison = comparison.map_err(EngineError::from)?.map(Arc::new);
+                AppUpdate::Compared { runs: (of, with), comparison }
             }
             Action::LoadJobs { offset, limit } => {
                 AppUpdate::Jobs(job_page(data_dir.path(), offset, limit, now())?)

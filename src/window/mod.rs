@@ -1,6 +1,7 @@
 //! Between an engine and a window: [`AppStore`], the read model that the window paints from; the port for updates and
 //! actions; and [`ExecutionIntegration`], which feeds it. Painting is not known here.
 
+mod comparison;
 mod controller;
 mod history_page;
 mod integration;
@@ -20,6 +21,7 @@ mod store;
 mod time_range;
 mod urgency;
 
+pub use comparison::{Comparison, LogDifference, Pair, StepPair};
 pub use history_page::{HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion};
 pub use integration::ExecutionIntegration;
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_MARKS};
@@ -32,7 +34,7 @@ pub use port::{
     Action, AppUpdate, Folder, LogTail, QuitChoice, RunUsage, SaveJob, SavedJob, UpdateSender, WindowPort,
     WorldPort, window_port,
 };
-pub use run_facts::{CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds};
+pub use run_facts::{CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds, Usual};
 pub use start::{Earlier, StartBasis, StartOf};
 pub use store::{AppStore, HistoryModel, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, StepsKnown};
 pub use time_range::{Moment, RangeHistory, TimeAnswer, TimeQuestion, TimeRange};

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::comparison::Comparison;
 use super::history_page::{HistoryPage, HistoryQuestion};
 use super::job_page::{JobDetail, JobPage};
 use super::log_view::{LogAnswer, LogQuestion};
@@ -47,6 +48,8 @@ pub enum Action {
     LoadRun(RunId),
     /// Asks for what the page of a run shows beside it; answered by [`AppUpdate::RunFacts`].
     LoadFacts(RunId),
+    /// Asks how a run differs from another; answered by [`AppUpdate::Compared`].
+    Compare(RunId, RunId),
     /// Asks for rows of the list of jobs; answered by [`AppUpdate::Jobs`].
     LoadJobs {
         /// The first row, counted from 0.
@@ -162,6 +165,8 @@ pub enum AppUpdate {
     RunDetail(RunDetail),
     /// What the page of a run shows beside it; without anything if there is no such run.
     RunFacts { run_id: RunId, facts: Arc<RunFacts> },
+    /// How the first run differs from the second; nothing if one of them is gone.
+    Compared { runs: (RunId, RunId), comparison: Option<Arc<Comparison>> },
     /// The newest lines of the followed log.
     LogTail { key: AttemptKey, tail: Arc<LogTail> },
     /// An answer from the log that is open.

@@ -15,6 +15,7 @@ mod facts;
 mod history;
 mod jobs;
 mod machine;
+mod slot;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::comparison::Comparison;
 use super::history_page::HistoryList;
 use super::log_view::{LogHit, LogQuestion, LogView};
 use super::machine_history::HistorySpan;
@@ -43,6 +45,7 @@ use facts::FactsModel;
 pub use history::HistoryModel;
 pub use jobs::JobsModel;
 use machine::MachineModel;
+use slot::Slot;
 use time::TimeModel;
 
 /// Ended runs that are kept.
@@ -127,6 +130,7 @@ pub struct AppStore {
     chosen_step: Option<StepId>,
     log: Option<FollowedLog>,
     facts: FactsModel,
+    comparison: Slot<(RunId, RunId), Option<Arc<Comparison>>>,
     log_view: Option<LogView>,
     alerts: Vec<Notice>,
     failures: Vec<Notice>,
@@ -190,6 +194,10 @@ impl AppStore {
             AppUpdate::RunDetail(RunDetail { run, steps, decisions, seq }) => {
                 self.apply_detail(run, steps, decisions, seq);
             }
+            AppUpdate::Compared { runs, comparison } => {
+                let request = self.comparison.put(runs, comparison);
+                self.requests.extend(request.map(|(of, with)| Action::Compare(of, with)));
+            }
             AppUpdate::RunFacts { run_id, facts } => self.facts.put(&run_id, facts),
             AppUpdate::LogTail { key, tail } => {
                 if self.selected.as_ref() == Some(&key.run_id)
@@ -245,6 +253,7 @@ impl AppStore {
                 self.facts.forget_question();
                 self.ended.is_asked = false;
                 self.time.forget_questions();
+                self.comparison.forget_question();
                 self.push_failure(action, message);
             }
             AppUpdate::Raise => self.is_to_be_raised = true,
@@ -428,6 +437,18 @@ impl AppStore {
     /// The facts of the run whose page is open, once they have arrived.
     pub fn facts(&self, run_id: &RunId) -> Option<&RunFacts> {
         self.facts.of(run_id)
+    }
+
+    /// Sets the two runs that are compared; none when none are.
+    pub fn want_comparison(&mut self, runs: Option<(RunId, RunId)>) {
+        let request = self.comparison.want(runs);
+        self.requests.extend(request.map(|(of, with)| Action::Compare(of, with)));
+    }
+
+    /// The two runs that are compared, once they are; within: none when one of them is gone.
+    pub fn comparison(&self, of: &RunId, with: &RunId) -> Option<Option<&Comparison>> {
+        let known = self.comparison.known().filter(|((a, b), _)| (a, b) == (of, with));
+        known.map(|(_, comparison)| comparison.as_deref())
     }
 
     /// The jobs, as far as they are visible.

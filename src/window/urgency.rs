@@ -32,6 +32,7 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
         | AppUpdate::Runs(_)
         | AppUpdate::RunDetail(_)
         | AppUpdate::RunFacts { .. }
+        | AppUpdate::Compared { .. }
         | AppUpdate::LogTail { .. }
         | AppUpdate::Log { .. }
         | AppUpdate::Pipelines(_)

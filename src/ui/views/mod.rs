@@ -23,6 +23,7 @@ mod pipelines;
 mod plotted;
 mod ran_then;
 mod recent;
+mod run_compare;
 mod run_facts;
 mod run_gantt;
 mod run_graph;
@@ -49,6 +50,7 @@ use crate::window::AppStore;
 pub(super) use dialogs::overlay_ui;
 pub(super) use frame::{header_ui, rail_ui};
 pub(super) use palette::PaletteState;
+pub(super) use run_compare::other_run;
 pub(super) use waiting::is_waiting;
 
 /// What a view paints from.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::slot::Slot;
 use crate::api::RunPoint;
 use crate::base::id::RunId;
 use crate::window::port::Action;
@@ -12,58 +13,6 @@ use crate::window::time_range::{Moment, RangeHistory, TimeAnswer, TimeQuestion, 
 
 /// How old the curve of a living run may become: the window keeps newer samples of it.
 const RUN_HOLDS: TimeDelta = TimeDelta::minutes(5);
-
-/// What is wanted, what is known, and whether an answer is due.
-#[derive(Debug)]
-struct Slot<K, V> {
-    wanted: Option<K>,
-    known: Option<(K, V)>,
-    is_asked: bool,
-    /// Could not be answered. Not asked again until something else is wanted.
-    failed: Option<K>,
-}
-
-impl<K, V> Default for Slot<K, V> {
-    fn default() -> Self {
-        Self { wanted: None, known: None, is_asked: false, failed: None }
-    }
-}
-
-impl<K: PartialEq + Clone, V> Slot<K, V> {
-    /// Sets what is wanted. Returns what has to be asked.
-    fn want(&mut self, wanted: Option<K>) -> Option<K> {
-        if wanted.is_none() {
-            self.known = None;
-        }
-        self.wanted = wanted;
-        self.missing()
-    }
-
-    fn missing(&mut self) -> Option<K> {
-        let wanted = self.wanted.as_ref()?;
-        let is_known = self.known.as_ref().is_some_and(|(key, _)| key == wanted);
-        if is_known || self.is_asked || self.failed.as_ref() == Some(wanted) {
-            return None;
-        }
-        self.is_asked = true;
-        Some(wanted.clone())
-    }
-
-    /// Takes an answer over. Returns what has to be asked now.
-    fn put(&mut self, key: K, value: V) -> Option<K> {
-        self.is_asked = false;
-        if self.wanted.is_some() {
-            self.known = Some((key, value));
-        }
-        self.missing()
-    }
-
-    fn forget_question(&mut self) {
-        if std::mem::take(&mut self.is_asked) {
-            self.failed.clone_from(&self.wanted);
-        }
-    }
-}
 
 #[derive(Debug, Default)]
 pub struct TimeModel {
@@ -75,19 +24,19 @@ pub struct TimeModel {
 impl TimeModel {
     /// What the machine did, if all of `range` is known in detail.
     pub fn range(&self, range: TimeRange) -> Option<&RangeHistory> {
-        let known = self.range.known.as_ref().map(|(_, history)| &**history);
+        let known = self.range.known().map(|(_, history)| &**history);
         known.filter(|history| history.range.holds(range))
     }
 
     /// What ran at that moment or less than a second beside it, once it is known.
     pub fn moment(&self, at: DateTime<Utc>) -> Option<&Moment> {
-        let known = self.moment.known.as_ref().map(|(_, moment)| moment);
+        let known = self.moment.known().map(|(_, moment)| moment);
         known.filter(|moment| (moment.at - at).abs() < TimeDelta::seconds(1))
     }
 
     /// What a run used, oldest first, as far as it is known.
     pub fn use_of_run(&self, run_id: &RunId) -> &[RunPoint] {
-        match &self.run.known {
+        match self.run.known() {
             Some(((of, _), points)) if of == run_id => points,
             Some(_) | None => &[],
         }
@@ -99,7 +48,7 @@ impl TimeModel {
             return self.range.want(None).map(TimeQuestion::Range).map(Action::AskTime);
         };
         let is_good = |known: &TimeRange| known.holds(shown) && known.length() <= shown.length() * 8;
-        let wanted = self.range.wanted.filter(is_good).unwrap_or_else(|| TimeRange {
+        let wanted = self.range.wanted().copied().filter(is_good).unwrap_or_else(|| TimeRange {
             from: shown.from - shown.length(),
             until: shown.until + shown.length(),
         });
@@ -118,7 +67,7 @@ impl TimeModel {
         now: DateTime<Utc>,
     ) -> Option<Action> {
         let wanted = run.map(|(run_id, from, until)| {
-            let known = self.run.wanted.as_ref().filter(|(of, range)| {
+            let known = self.run.wanted().filter(|(of, range)| {
                 of == run_id
                     && range.from == from
                     && until.is_none()
