@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 
 use aho_corasick::AhoCorasick;
 use memchr::memchr;
@@ -181,6 +182,28 @@ impl LogSearch {
         if found.is_some() { Ok(found) } else { self.last_in(file, index, usize::MAX, |_| true) }
     }
 
+    /// The lines of the hits `wanted`, counted from 0, as far as they are found.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn lines(&self, file: &File, index: &LineIndex, wanted: Range<u64>) -> io::Result<Vec<u64>> {
+        let mut found = Vec::new();
+        let mut n_before = 0;
+        for (segment, count) in self.counts.iter().enumerate() {
+            let hits = n_before..n_before + u64::from(*count);
+            if hits.start >= wanted.end {
+                break;
+            }
+            if *count > 0 && hits.end > wanted.start {
+                let lines = self.lines_in(file, index, segment)?;
+                let inside = hits.clone().zip(lines).filter(|(hit, _)| wanted.contains(hit));
+                found.extend(inside.map(|(_, line)| line));
+            }
+            n_before = hits.end;
+        }
+        Ok(found)
+    }
+
     fn first_in(
         &self,
         file: &File,
@@ -303,6 +326,13 @@ mod tests {
         let marked: Vec<usize> = (0..N_PLACES).filter(|at| search.places(&index)[*at]).collect();
         assert_eq!(marked, [N_PLACES * 3 / 4]);
         assert_eq!(searched(&file, "LINE 15").1.n_hits(), 0, "a capital letter is meant as one");
+        let (index, search) = searched(&file, "4321");
+        let n = expected.len() as u64;
+        for wanted in [0..n, 0..1, 3..9, n - 1..n + 5, n..n + 5] {
+            let inside = expected.iter().copied().skip(wanted.start as usize);
+            let inside: Vec<u64> = inside.take((wanted.end - wanted.start) as usize).collect();
+            assert_eq!(search.lines(&file, &index, wanted).unwrap(), inside);
+        }
     }
 
     #[test]

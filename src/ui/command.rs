@@ -8,7 +8,7 @@ use super::labels::{label_of, log_label, subject_of, time_label};
 use super::log_page::LogCommand;
 use super::time_line::TimeCommand;
 use crate::base::id::{AttemptKey, JobId, RunId, StepId};
-use crate::window::{Action, Folder, HistorySpan, QuitChoice};
+use crate::window::{Action, Folder, HistorySpan, LogOf, QuitChoice};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -314,7 +314,7 @@ impl Command {
                 | Action::LoadFacts(run_id)
                 | Action::Compare(run_id, _)
                 | Action::SelectStep(AttemptKey { run_id, .. }) => Some(run_id.to_string()),
-                Action::OpenFolder(Folder::Log(key)) | Action::OpenLog(Some(key)) => {
+                Action::OpenFolder(Folder::Log(key)) | Action::OpenLog(Some(LogOf::Attempt(key))) => {
                     Some(key.step_id.to_string())
                 }
                 Action::SelectRun(run_id) => run_id.as_ref().map(RunId::to_string),
@@ -329,7 +329,7 @@ impl Command {
                 | Action::LoadRuns(_)
                 | Action::Refresh
                 | Action::OpenFolder(Folder::Logs(_) | Folder::Pipelines)
-                | Action::OpenLog(None)
+                | Action::OpenLog(None | Some(LogOf::Merged(_)))
                 | Action::AskLog(_)
                 | Action::KeepLook(_)
                 | Action::Quit(_) => None,

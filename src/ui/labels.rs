@@ -84,6 +84,8 @@ pub(super) const fn log_label(command: &LogCommand) -> Label {
         LogCommand::Find => Label::new("Search the log").icon(Icon::Search).key(CTRL, Key::F),
         LogCommand::Previous => Label::new("Go to the hit before").key(Modifiers::SHIFT, Key::F3),
         LogCommand::Next => Label::new("Go to the next hit").key(NONE, Key::F3),
+        LogCommand::Filter => Label::new("Only hits").tooltip("Show only the lines that have the text"),
+        LogCommand::GoToTime => Label::new("Go to time"),
         LogCommand::Follow => {
             Label::new("Follow").tooltip("Stay at the end as the log grows").key(CTRL, Key::End)
         }

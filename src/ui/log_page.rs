@@ -2,17 +2,17 @@
 
 use std::ops::Range;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
 
-use crate::base::id::AttemptKey;
+use crate::window::LogOf;
 
 /// Something to do about a whole log.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum LogCommand {
-    /// Open the log of an attempt.
-    Open(AttemptKey),
+    /// Open a log.
+    Open(LogOf),
     /// Open it where it stood at that second.
-    OpenAt(AttemptKey, DateTime<Utc>),
+    OpenAt(LogOf, DateTime<Utc>),
     Close,
     /// Type what to search for.
     Find,
@@ -20,6 +20,10 @@ pub(super) enum LogCommand {
     Previous,
     /// Go to the next line that matches.
     Next,
+    /// Show only lines that match, or all.
+    Filter,
+    /// Go to the time that is typed.
+    GoToTime,
     /// Stay at the end, or no longer.
     Follow,
     /// Wrap long lines, or no longer.
@@ -31,11 +35,13 @@ pub(super) enum LogCommand {
 impl LogCommand {
     pub(super) fn subject(&self) -> Option<String> {
         match self {
-            Self::Open(key) | Self::OpenAt(key, _) => Some(format!("of {}", key.step_id)),
+            Self::Open(of) | Self::OpenAt(of, _) => of.attempt().map(|key| format!("of {}", key.step_id)),
             Self::Close
             | Self::Find
             | Self::Previous
             | Self::Next
+            | Self::Filter
+            | Self::GoToTime
             | Self::Follow
             | Self::Wrap
             | Self::Copy => None,
@@ -61,6 +67,8 @@ pub(super) struct LogPage {
     pub(super) visible: Range<u64>,
     /// Where a selection of lines began, and its other end.
     pub(super) selected: Option<(u64, u64)>,
+    /// The time to go to, as it is typed.
+    pub(super) time: String,
 }
 
 impl Default for LogPage {
@@ -74,6 +82,7 @@ impl Default for LogPage {
             is_find_wanted: false,
             visible: 0..0,
             selected: None,
+            time: String::new(),
         }
     }
 }
@@ -98,6 +107,22 @@ impl LogPage {
         self.follows = false;
     }
 
+    /// The moment that is typed: a time of day, with or without a date. Without one, the first such time since the log
+    /// began.
+    pub(super) fn moment<Z: TimeZone>(&self, begun_at: DateTime<Utc>, zone: &Z) -> Option<DateTime<Utc>> {
+        let text = self.time.trim();
+        let of = |at: NaiveDateTime| Some(at.and_local_timezone(zone.clone()).earliest()?.to_utc());
+        let forms = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"];
+        if let Some(at) = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok()) {
+            return of(at);
+        }
+        let forms = ["%H:%M:%S", "%H:%M"];
+        let time = forms.iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok())?;
+        let day = begun_at.with_timezone(zone).date_naive();
+        let first = of(day.and_time(time)).filter(|at| *at + TimeDelta::minutes(1) > begun_at);
+        first.or_else(|| of(day.succ_opt()?.and_time(time)))
+    }
+
     /// The selected lines.
     pub(super) fn selection(&self) -> Option<Range<u64>> {
         self.selected.map(|(from, to)| from.min(to)..from.max(to) + 1)
@@ -119,6 +144,25 @@ mod tests {
         assert_eq!((page.top, page.follows), (90.0, true));
         page.scroll(-500.0, 90.0);
         assert_eq!(page.top, 0.0);
+    }
+
+    #[test]
+    fn a_time_of_day_is_the_first_one_since_the_log_began() {
+        let begun_at: DateTime<Utc> = "2026-11-23T22:30:00Z".parse().unwrap();
+        let zone = chrono::FixedOffset::east_opt(3600).unwrap();
+        for (typed, moment) in [
+            ("23:45", Some("2026-11-23T22:45:00Z")),
+            ("23:30:30", Some("2026-11-23T22:30:30Z")),
+            (" 02:00 ", Some("2026-11-24T01:00:00Z")),
+            ("2026-11-25 06:00", Some("2026-11-25T05:00:00Z")),
+            ("noon", None),
+            ("25:00", None),
+            ("", None),
+        ] {
+            let page = LogPage { time: typed.to_owned(), ..LogPage::default() };
+            let moment = moment.map(|text| text.parse::<DateTime<Utc>>().unwrap());
+            assert_eq!(page.moment(begun_at, &zone), moment, "{typed}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::command::Page;
 use super::log_page::LogCommand;
 use super::time_line::{AxisOf, Shown, TimeCommand};
 use super::window::LeverframeWindow;
-use crate::window::{HistorySpan, TimeRange};
+use crate::window::{HistorySpan, LogOf, TimeRange};
 
 impl LeverframeWindow {
     pub(super) fn run_time(&mut self, command: TimeCommand) {
@@ -14,9 +14,12 @@ impl LeverframeWindow {
             TimeCommand::Line(at) => self.state.time.at = at,
             TimeCommand::Show(of, shown) => self.state.time.show(of, shown),
             TimeCommand::OpenLogs(keys, at) => {
-                if let Some(key) = keys.into_iter().next() {
-                    self.run_log(LogCommand::OpenAt(key, at));
-                }
+                let of = match keys.as_slice() {
+                    [] => return,
+                    [key] => LogOf::Attempt(key.clone()),
+                    keys => LogOf::Merged(keys.into()),
+                };
+                self.run_log(LogCommand::OpenAt(of, at));
             }
         }
     }

@@ -152,11 +152,10 @@ impl Lookups {
             Action::SelectStep(key) => {
                 return self.follow(key).map(|()| None).map_err(|error| Error::impossible(error.to_string()));
             }
-            Action::OpenLog(key) => {
+            Action::OpenLog(of) => {
                 self.open_log = None;
-                if let Some(key) = key {
-                    let (updates, path) = (self.controller.updates.clone(), log_file(&self.controller, &key));
-                    let opened = LogThread::open(updates, path, key);
+                if let Some(of) = of {
+                    let opened = LogThread::open(&self.controller, of);
                     self.open_log = Some(opened.map_err(|error| Error::impossible(error.to_string()))?);
                 }
                 return Ok(None);

@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use super::comparison::Comparison;
 use super::history_page::{HistoryPage, HistoryQuestion};
 use super::job_page::{JobDetail, JobPage};
-use super::log_view::{LogAnswer, LogQuestion};
+use super::log_view::{LogAnswer, LogOf, LogQuestion};
 use super::look::WindowLook;
 use super::machine_history::{AlertMark, HistorySpan, MachineHistory};
 use super::run_facts::RunFacts;
@@ -39,9 +39,9 @@ pub enum Action {
     /// Follows the log of this attempt instead of the last one; answered by [`AppUpdate::LogTail`], again whenever the
     /// log has grown.
     SelectStep(AttemptKey),
-    /// Opens the whole log of an attempt, or closes the one that is open; answered by [`AppUpdate::Log`] as long as it
+    /// Opens a whole log, or closes the one that is open; answered by [`AppUpdate::Log`] as long as it
     /// is open.
-    OpenLog(Option<AttemptKey>),
+    OpenLog(Option<LogOf>),
     /// Asks the open log; answered by [`AppUpdate::Log`].
     AskLog(LogQuestion),
     /// Asks for the details of a run; answered by [`AppUpdate::RunDetail`].
@@ -170,7 +170,7 @@ pub enum AppUpdate {
     /// The newest lines of the followed log.
     LogTail { key: AttemptKey, tail: Arc<LogTail> },
     /// An answer from the log that is open.
-    Log { key: AttemptKey, answer: LogAnswer },
+    Log { of: LogOf, answer: LogAnswer },
     /// All pipelines with a valid id, broken ones included.
     Pipelines(Vec<PipelineView>),
     /// How many jobs go on firing when the window closes: those that are enabled and have a next instant. Not sent for

@@ -27,7 +27,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::comparison::Comparison;
 use super::history_page::HistoryList;
-use super::log_view::{LogHit, LogQuestion, LogView};
+use super::log_view::{LogHit, LogOf, LogQuestion, LogView};
 use super::machine_history::HistorySpan;
 use super::port::{Action, AppUpdate, LogTail, SavedJob};
 use super::run_facts::RunFacts;
@@ -206,8 +206,8 @@ impl AppStore {
                     log.tail = Some(bounded_tail(tail));
                 }
             }
-            AppUpdate::Log { key, answer } => {
-                let view = self.log_view.as_mut().filter(|view| view.key == key);
+            AppUpdate::Log { of, answer } => {
+                let view = self.log_view.as_mut().filter(|view| view.of == of);
                 let question = view.and_then(|view| view.apply(answer));
                 self.requests.extend(question.map(Action::AskLog));
             }
@@ -302,11 +302,11 @@ impl AppStore {
         self.follow_log();
     }
 
-    /// Opens the whole log of an attempt, or closes the one that is open.
-    pub fn open_log(&mut self, key: Option<AttemptKey>) {
-        if self.log_view.as_ref().map(|view| &view.key) != key.as_ref() {
-            self.log_view = key.clone().map(LogView::new);
-            self.requests.push(Action::OpenLog(key));
+    /// Opens a whole log, or closes the one that is open.
+    pub fn open_log(&mut self, of: Option<LogOf>) {
+        if self.log_view.as_ref().map(|view| &view.of) != of.as_ref() {
+            self.log_view = of.clone().map(LogView::new);
+            self.requests.push(Action::OpenLog(of));
         }
     }
 
@@ -324,6 +324,12 @@ impl AppStore {
     /// Searches the open log for a text, or for nothing if it is empty.
     pub fn search_log(&mut self, text: &str) {
         let question = self.log_view.as_mut().and_then(|view| view.search(text));
+        self.requests.extend(question.map(Action::AskLog));
+    }
+
+    /// Shows only lines of the open log that match what is searched, or all.
+    pub fn filter_log(&mut self, is_filtered: bool) {
+        let question = self.log_view.as_mut().and_then(|view| view.filter(is_filtered));
         self.requests.extend(question.map(Action::AskLog));
     }
 

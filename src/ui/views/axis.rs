@@ -1,7 +1,10 @@
 //! The time axis of all plots: curves above, bars below, limits as horizontal lines, alerts as marks. `egui_plot` paints axes and curves and owns the transform.
 
 use chrono::{DateTime, Local, TimeDelta, TimeZone, Utc};
-use egui::{Align2, Color32, CornerRadius, Rangef, Rect, Role, Sense, Shape, Stroke, Ui, pos2, vec2};
+use egui::{
+    Align2, Color32, CornerRadius, CursorIcon, EventFilter, Id, Key, Modifiers, Rangef, Rect, Role, Sense,
+    Shape, Stroke, Ui, pos2, vec2,
+};
 use egui_plot::{
     AxisHints, FilledArea, GridMark, HLine, Line, LineStyle, Plot, PlotPoint, PlotPoints, PlotTransform,
     PlotUi,
@@ -241,6 +244,8 @@ fn stretch_at(plot: &mut PlotUi<'_>, range: TimeRange, look: CurveLook, stretch:
 pub(super) struct LimitLine {
     pub(super) value: f64,
     pub(super) text: String,
+    /// What is limited there.
+    pub(super) of: Vec<Resource>,
 }
 
 impl LimitLine {
@@ -253,11 +258,12 @@ impl LimitLine {
         if let (Some((_, cpu, limit)), Some((_, memory, _))) = (&cpu, &memory)
             && (cpu - memory).abs() < 0.005
         {
-            return vec![Self { value: *cpu, text: format!("CPU and memory limit {}", bound(limit)) }];
+            let text = format!("CPU and memory limit {}", bound(limit));
+            return vec![Self { value: *cpu, text, of: vec![Resource::Cpu, Resource::Memory] }];
         }
         let line = |(resource, value, limit): (Resource, f64, &Limit)| {
             let name = if resource == Resource::Cpu { "CPU" } else { "memory" };
-            Self { value, text: format!("{name} limit {}", bound(limit)) }
+            Self { value, text: format!("{name} limit {}", bound(limit)), of: vec![resource] }
         };
         [cpu, memory].into_iter().flatten().map(line).filter(|line| line.value <= TOP).collect()
     }
@@ -267,6 +273,39 @@ impl LimitLine {
             HLine::new("", self.value).color(color).width(1.0).style(LineStyle::Dashed { length: 5.0 });
         plot.hline(line.allow_hover(false));
     }
+}
+
+/// Lines that can be moved, by the pointer or by the keys up and down. Returns what is moved, and to which value.
+pub(super) fn drag_limits_ui(
+    ui: &mut Ui,
+    axis: Axis,
+    lines: &[LimitLine],
+    step: f64,
+) -> Option<(Vec<Resource>, f64)> {
+    let tokens = theme::tokens(ui);
+    let mut moved = None;
+    for line in lines {
+        let y = axis.y(line.value);
+        let place = Rect::from_x_y_ranges(axis.frame().x_range(), y - 4.0..=y + 4.0);
+        let id = Id::unique(("limit line", line.of.first().map(|of| of.name())));
+        let response = ui.interact(place, id, Sense::drag()).on_hover_cursor(CursorIcon::ResizeVertical);
+        response.says(Role::Slider, &format!("Move the {}", line.text));
+        if response.hovered() || response.dragged() || response.has_focus() {
+            ui.painter().hline(place.x_range(), y, Stroke::new(2.0, tokens.failed));
+        }
+        if let Some(pointer) = response.interact_pointer_pos().filter(|_| response.dragged()) {
+            moved = Some((line.of.clone(), axis.value(pointer.y)));
+        } else if response.has_focus() {
+            let filter = EventFilter { vertical_arrows: true, ..EventFilter::default() };
+            ui.memory_mut(|memory| memory.set_focus_lock_filter(id, filter));
+            let take = |key| ui.input_mut(|input| input.count_and_consume_key(Modifiers::NONE, key)) as f64;
+            let by = take(Key::ArrowUp) - take(Key::ArrowDown);
+            if by != 0.0 {
+                moved = Some((line.of.clone(), line.value + by * step));
+            }
+        }
+    }
+    moved
 }
 
 fn share(limit: &Limit, total: f64) -> f64 {

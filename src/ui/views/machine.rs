@@ -22,7 +22,7 @@ pub(crate) fn machine_ui(ui: &mut Ui, view: View<'_>, page: &mut MachinePage, ou
     ScrollArea::vertical().id_salt("machine").auto_shrink([false, false]).show(ui, |ui| {
         ui.spacing_mut().item_spacing.y = theme::GAP;
         banners_ui(ui, view, out);
-        plots_ui(ui, view, page.span, out);
+        plots_ui(ui, view, page, out);
         let width = ui.available_width();
         if width < WIDE {
             figures_card_ui(ui, view);

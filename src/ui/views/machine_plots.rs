@@ -5,10 +5,12 @@ use chrono::SubsecRound;
 use egui::{Align2, Color32, Rect, Role, Sense, Stroke, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::Command;
+use super::super::limit_form::MachinePage;
 use super::super::time_line::{AxisOf, TimeCommand};
 use super::super::widgets::{AccessibleName, Card, label_at, segments_at};
 use super::axis::{
-    Axis, Chart, CurveLook, CurvePoint, LimitLine, TIMES, TOP, bound, curve, limit_labels_at, marks_ui,
+    Axis, Chart, CurveLook, CurvePoint, LimitLine, TIMES, TOP, bound, curve, drag_limits_ui, limit_labels_at,
+    marks_ui,
 };
 use super::lanes::{Bar, LANE};
 use super::plotted::Plotted;
@@ -16,7 +18,7 @@ use super::ran_then::then;
 use super::scrub::Scrub;
 use super::{Commands, View};
 use crate::api::{MachinePoint, StepSpan};
-use crate::resources::{Resource, Threshold};
+use crate::resources::{Limits, Resource};
 use crate::ui::{format, theme};
 use crate::window::{HistorySpan, TimeRange};
 
@@ -33,13 +35,28 @@ const CREASE: f32 = 8.0;
 const LEAST_RATE: f64 = 65_536.0;
 
 /// Both cards, and the line in time through them.
-pub(super) fn plots_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, out: &mut Commands) {
+pub(super) fn plots_ui(ui: &mut Ui, view: View<'_>, page: &mut MachinePage, out: &mut Commands) {
+    let (span, limits) = (page.span, page.shown());
     let whole = TimeRange::before(view.now, span.length());
     let range = view.state.time.shown(AxisOf::Machine).of(whole);
     let plotted = Plotted::of(view, span, (range != whole).then_some(range));
-    let (axis, mut scrub) = shares_ui(ui, view, (span, whole, range), &plotted, out);
-    for strip in traffic_ui(ui, view, range, &plotted) {
+    let (axis, mut scrub) = shares_ui(ui, view, (span, whole, range), (&plotted, &limits), out);
+    let (rates, free) = traffic_ui(ui, view, range, (&plotted, &limits));
+    for strip in [rates, free.frame()] {
         scrub.strip(ui, strip, out);
+    }
+    // Over the strips, which would take the drag.
+    let shares = LimitLine::of_shares(&limits, plotted.memory_total());
+    if let Some((of, share)) = drag_limits_ui(ui, axis, &shares, 0.01) {
+        for resource in of {
+            let total = if resource == Resource::Memory { plotted.memory_total() as f64 } else { 1.0 };
+            page.move_limit(resource, share * total, total);
+        }
+    }
+    if let Some((line, total)) = disk_line(view, &limits)
+        && let Some((_, bytes)) = drag_limits_ui(ui, free, &[line], f64::from(1 << 30))
+    {
+        page.move_limit(Resource::Disk, bytes, total as f64);
     }
     marks_ui(ui, axis, axis.y(0.0) + 1.0, plotted.marks.iter());
     let then = |at| {
@@ -73,7 +90,7 @@ fn shares_ui<'v>(
     ui: &mut Ui,
     view: View<'v>,
     (span, whole, range): (HistorySpan, TimeRange, TimeRange),
-    plotted: &Plotted<'_>,
+    (plotted, limits): (&Plotted<'_>, &Limits),
     out: &mut Commands,
 ) -> (Axis, Scrub<'v>) {
     let tokens = theme::tokens(ui);
@@ -85,7 +102,7 @@ fn shares_ui<'v>(
         let n_lanes = if ui.ctx().content_rect().height() < HIGH { LANES } else { LANES_OF_HIGH };
         let below = CREASE + n_lanes as f32 * LANE;
         let rect = place(ui, SHARES + below + TIMES + 4.0);
-        let limits = LimitLine::of_shares(view.store.watched().limits(), plotted.memory_total());
+        let limits = LimitLine::of_shares(limits, plotted.memory_total());
         let chart = Chart {
             id: "history of shares",
             now: view.now,
@@ -206,8 +223,13 @@ fn bars_ui(
 /// A curve of rates: its name, its colour, and its figure.
 type Rate = (&'static str, Color32, fn(&MachinePoint) -> u64);
 
-/// Disks and network, and free space. Returns the places of the two plots; empty while there is nothing to plot.
-fn traffic_ui(ui: &mut Ui, view: View<'_>, range: TimeRange, plotted: &Plotted<'_>) -> Vec<Rect> {
+/// Disks and network, and free space. Returns the place of the one plot, and the axis of the other.
+fn traffic_ui(
+    ui: &mut Ui,
+    view: View<'_>,
+    range: TimeRange,
+    (plotted, limits): (&Plotted<'_>, &Limits),
+) -> (Rect, Axis) {
     let tokens = theme::tokens(ui);
     let rates: [Rate; 4] = [
         ("Disk read", tokens.running, |point| point.disk_read_rate),
@@ -239,32 +261,24 @@ fn traffic_ui(ui: &mut Ui, view: View<'_>, range: TimeRange, plotted: &Plotted<'
                 curve(plot, range, look, plotted.points().map(|point| flat(point, rate(point))));
             }
         });
-        vec![axis.frame(), free_ui(ui, view, range, plotted).frame()]
+        (axis.frame(), free_ui(ui, view, range, (plotted, limits)))
     })
 }
 
 /// Free space on the data directory's disk, with the limit if that is near.
-fn free_ui(ui: &mut Ui, view: View<'_>, range: TimeRange, plotted: &Plotted<'_>) -> Axis {
+fn free_ui(
+    ui: &mut Ui,
+    view: View<'_>,
+    range: TimeRange,
+    (plotted, limits): (&Plotted<'_>, &Limits),
+) -> Axis {
     let tokens = theme::tokens(ui);
     let most = plotted.points().map(|point| point.disk_free_bytes).max().unwrap_or_default().max(1 << 20);
     let top = most as f64 * 1.15;
     let text = |bytes: f64| {
         if bytes == 0.0 { String::new() } else { format!("{} free", format::bytes(bytes as u64)) }
     };
-    let total = view
-        .store
-        .machine()
-        .back()
-        .and_then(|sample| sample.volumes.first())
-        .map(|volume| volume.total_bytes);
-    let limit = view.store.watched().limits().of(Resource::Disk);
-    let line = limit.and_then(|limit| {
-        let value = match limit.raise_at() {
-            Threshold::Fraction(share) => share * total? as f64,
-            Threshold::Bytes(bytes) => bytes as f64,
-        };
-        (value <= top).then(|| LimitLine { value, text: format!("disk limit {} free", bound(limit)) })
-    });
+    let line = disk_line(view, limits).map(|(line, _)| line).filter(|line| line.value <= top);
     let chart = Chart {
         id: "history of free space",
         now: view.now,
@@ -283,6 +297,15 @@ fn free_ui(ui: &mut Ui, view: View<'_>, range: TimeRange, plotted: &Plotted<'_>)
     });
     limit_labels_at(ui, axis, line.as_slice());
     axis
+}
+
+/// The limit of free space, and the size of the disk; none without a limit.
+fn disk_line(view: View<'_>, limits: &Limits) -> Option<(LimitLine, u64)> {
+    let limit = limits.of(Resource::Disk)?;
+    let total = view.store.machine().back()?.volumes.first()?.total_bytes;
+    let value = limit.raise_at().of(total as f64);
+    let text = format!("disk limit {} free", bound(limit));
+    Some((LimitLine { value, text, of: vec![Resource::Disk] }, total))
 }
 
 fn flat(point: &MachinePoint, value: u64) -> CurvePoint {

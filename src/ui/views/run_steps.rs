@@ -91,7 +91,7 @@ fn attempt_ui(ui: &mut Ui, page: RunPage<'_>, attempt: &StepSummary, out: &mut C
     if response.clicked() {
         let (run_id, step_id) = (run_id.clone(), attempt.step_id.clone());
         let key = AttemptKey { run_id, step_id, attempt: attempt.attempt };
-        out.push(Command::Log(LogCommand::Open(key)));
+        out.push(Command::Log(LogCommand::Open(key.into())));
     }
     if ui.is_rect_visible(rect) {
         let left = columns(rect).step.left();
