@@ -20,6 +20,7 @@
 //! | `views/` | functions of the read model that paint and push commands |
 //! | `widgets/` | levers, rows, cards, figures that keep their width |
 //! | `shown` | whether an X11 window is on the screen |
+//! | `system_fonts` | fonts of the system for what ours lack |
 //! | `theme` | every colour, size and font |
 //!
 //! Only visible clocks repaint by themselves, all of them at the whole second. An idle window sleeps, and a window that
@@ -39,6 +40,7 @@ mod offers;
 mod shown;
 mod start_form;
 mod state;
+mod system_fonts;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

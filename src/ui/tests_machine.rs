@@ -241,7 +241,8 @@ fn a_limit_is_moved_on_its_line_by_the_pointer_and_by_keys_and_saved_then() {
     }
     assert!(!scene.shows("memory limit 90 %"));
     assert!((line(&scene).y - end.y).abs() < 3.0, "it lies where it was left");
-    assert_eq!(scene.sent(), [], "not before it is saved");
+    let is_set = |action: &Action| matches!(action, Action::Do(_));
+    assert!(!scene.sent().iter().any(is_set), "not before it is saved");
     scene.harness.get_by_label_contains("Move the memory limit").focus();
     scene.harness.run();
     for _ in 0..60 {

@@ -143,7 +143,7 @@ fn each_tab_shows_what_is_known_and_says_so_if_there_is_nothing() {
     tell_facts(&mut scene, facts());
     for (tab, texts) in [
         ("Parameters 1", &["day", "2026-11-23", "API_HOST"][..]),
-        ("Checkpoints 1", &["\"page\": 214"]),
+        ("Checkpoints 1", &["fetch, ", "page", "214"]),
         ("Outputs 1", &["n_pages", "480"]),
         ("Decisions 0", &["Recovery had nothing to decide"]),
         ("Definition", &["id = \"alfabeta\"", "/data/alfabeta.toml"]),

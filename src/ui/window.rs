@@ -17,7 +17,7 @@ use super::state::{Overlay, WindowState};
 use super::time_line::TimeLine;
 use super::views::{Commands, PaletteState, View};
 use super::window_look::theme_of;
-use super::{beat, offers, theme, views};
+use super::{beat, offers, system_fonts, theme, views};
 use crate::api;
 use crate::base::id::RunId;
 use crate::run::{RunState, StopKind};
@@ -39,6 +39,7 @@ pub struct LeverframeWindow {
 impl LeverframeWindow {
     /// Prepares the context of a new window and connects it to the port.
     pub fn new(cc: &eframe::CreationContext<'_>, port: WindowPort) -> Self {
+        system_fonts::install(&cc.egui_ctx);
         Self { _shown: ShownWatch::of(cc), ..Self::with_context(&cc.egui_ctx, port) }
     }
 

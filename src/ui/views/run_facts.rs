@@ -95,11 +95,10 @@ fn tree_ui(ui: &mut Ui, (name, id): (&str, &str), value: &Value, depth: usize) {
         let text = if let Value::String(text) = value { text.clone() } else { value.to_string() };
         return pair_ui(ui, name, &text);
     }
-    let of = if value.is_array() { "element" } else { "entry" };
-    let n = if n_children == 1 {
-        format!("1 {of}")
-    } else {
-        format::count(n_children, of).replace("entrys", "entries")
+    let n = match (value.is_array(), n_children) {
+        (false, 1) => "1 entry".to_owned(),
+        (false, n) => format!("{n} entries"),
+        (true, n) => format::count(n, "element"),
     };
     let title = RichText::new(one_line(&format!("{name} · {n}"))).font(theme::body());
     egui::CollapsingHeader::new(title).id_salt(id).default_open(depth < 2).show(ui, |ui| {
