@@ -99,7 +99,8 @@ impl LogPage {
 
     /// Brings a line to a good place, if it is not visible.
     pub(super) fn show_line(&mut self, line: u64) {
-        let n_visible = self.visible.end - self.visible.start;
+        // Of a log that was just opened, nothing was shown so far.
+        let n_visible = (self.visible.end - self.visible.start).max(30);
         let inner = self.visible.start + 1..self.visible.end.saturating_sub(2);
         if self.follows || !inner.contains(&line) {
             self.top = line.saturating_sub(n_visible / 3) as f64;
@@ -172,5 +173,8 @@ mod tests {
         assert_eq!(page.top, 100.0);
         page.show_line(500);
         assert_eq!(page.top, 490.0);
+        let mut opened = LogPage::default();
+        opened.show_line(500);
+        assert_eq!(opened.top, 490.0, "its surroundings are shown too");
     }
 }

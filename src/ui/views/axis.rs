@@ -115,6 +115,7 @@ impl Chart<'_> {
                 .map_or_else(String::new, |(_, text)| text.clone())
         });
         let transform = Plot::new(self.id)
+            .min_size(vec2(16.0, 8.0))
             .sense(Sense::hover())
             .allow_drag(false)
             .allow_zoom(false)

@@ -60,11 +60,7 @@ impl<'a> Scrub<'a> {
     pub(super) fn strip(&mut self, ui: &mut Ui, rect: Rect, out: &mut Commands) {
         let rect = rect.with_min_x(self.scale.x.min).with_max_x(self.scale.x.max);
         let id = Id::unique(("time axis", self.of, self.strips.len()));
-        let sense = if self.keys.is_none() {
-            Sense::click_and_drag()
-        } else {
-            Sense::CLICK | Sense::DRAG - Sense::FOCUSABLE
-        };
+        let sense = if self.keys.is_none() { Sense::click_and_drag() } else { Sense::CLICK | Sense::DRAG };
         let response = ui.interact(rect, id, sense);
         self.strips.push(rect);
         if let Some(pointer) = ui.ctx().pointer_hover_pos().filter(|_| ui.rect_contains_pointer(rect)) {

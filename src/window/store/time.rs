@@ -14,6 +14,9 @@ use crate::window::time_range::{Moment, RangeHistory, TimeAnswer, TimeQuestion, 
 /// How old the curve of a living run may become: the window keeps newer samples of it.
 const RUN_HOLDS: TimeDelta = TimeDelta::minutes(5);
 
+/// A run, its start, and its end if it has ended.
+type Lasted<'a> = (&'a RunId, DateTime<Utc>, Option<DateTime<Utc>>);
+
 #[derive(Debug, Default)]
 pub struct TimeModel {
     range: Slot<TimeRange, Arc<RangeHistory>>,
@@ -61,11 +64,7 @@ impl TimeModel {
     }
 
     /// Sets the run whose curve is shown, from its start to its end; without an end it is read again now and then.
-    pub(crate) fn want_run(
-        &mut self,
-        run: Option<(&RunId, DateTime<Utc>, Option<DateTime<Utc>>)>,
-        now: DateTime<Utc>,
-    ) -> Option<Action> {
+    pub(crate) fn want_run(&mut self, run: Option<Lasted<'_>>, now: DateTime<Utc>) -> Option<Action> {
         let wanted = run.map(|(run_id, from, until)| {
             let known = self.run.wanted().filter(|(of, range)| {
                 of == run_id
