@@ -2,7 +2,7 @@
 //! merged text is written to a file without a name, which is gone with its owner; so it is read and searched as any log.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -258,11 +258,19 @@ impl Part {
 
 /// A new file for reading and writing that has no name any more.
 fn nameless(folder: &Path) -> io::Result<File> {
-    let path = folder.join(format!(".merged-{}-{}", std::process::id(), Utc::now().timestamp_micros()));
-    let mut file = files::open(OpenOptions::new().read(true).write(true).create_new(true), &path)?;
-    std::fs::remove_file(&path)?;
-    file.flush()?;
-    Ok(file)
+    let mut n = 0;
+    loop {
+        let path = folder.join(format!(".merged-{}-{n}", std::process::id()));
+        match files::open(OpenOptions::new().read(true).write(true).create_new(true), &path) {
+            Ok(file) => {
+                std::fs::remove_file(&path)?;
+                return Ok(file);
+            }
+            // One of a process before, which was killed at this moment.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && n < 1000 => n += 1,
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -83,15 +83,16 @@ impl<P: FontProvider> Slow<P> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
     use std::time::Duration;
+
+    use crossbeam_channel::{Sender, unbounded};
 
     use super::*;
 
     /// Finds nothing, and says so for each question.
     struct Nothing;
 
-    static ASKED: Mutex<Option<mpsc::Sender<String>>> = Mutex::new(None);
+    static ASKED: Mutex<Option<Sender<String>>> = Mutex::new(None);
 
     impl FontProvider for Nothing {
         fn font_for(&self, request: &FallbackRequest<'_>) -> Option<FontInsert> {
@@ -103,7 +104,8 @@ mod tests {
 
     #[test]
     fn no_frame_waits_for_a_font_and_each_character_is_looked_for() {
-        let (asked, heard) = mpsc::channel();
+        // Unbounded: two questions.
+        let (asked, heard) = unbounded();
         *ASKED.lock() = Some(asked);
         let later = Later::new(&Context::default(), || Nothing);
         assert!(later.slow.provider.get().is_none(), "nothing is done at the start");

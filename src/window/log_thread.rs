@@ -10,13 +10,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, after, never, select, unbounded};
 
-use super::controller::{WindowController, log_file};
 use super::log_view::{LogAnswer, LogExtent, LogFound, LogOf, LogQuestion, LogRow, LogRows};
 use super::port::{AppUpdate, UpdateSender, WindowGone};
+use crate::base::id::AttemptKey;
 use crate::base::thread::{self, Thread};
 use crate::base::wake::bell;
 use crate::files;
 use crate::logs::{LineIndex, LogMerge, LogSearch, LogTimes, rows_before_end, rows_from, watch_log};
+use crate::run::log_path;
 
 /// The shortest time between two messages about growth or progress.
 const PACE: Duration = Duration::from_millis(100);
@@ -40,9 +41,10 @@ impl LogThread {
     ///
     /// # Errors
     /// The system has no thread left, or logs that are to be merged can't be.
-    pub(crate) fn open(controller: &WindowController, of: LogOf) -> io::Result<Self> {
+    pub(crate) fn open(updates: UpdateSender, data_dir: &Path, of: LogOf) -> io::Result<Self> {
+        let log_file = |key: &AttemptKey| data_dir.join(log_path(&key.run_id, &key.step_id, key.attempt));
         let source = match &of {
-            LogOf::Attempt(key) => Source::File(log_file(controller, key)),
+            LogOf::Attempt(key) => Source::File(log_file(key)),
             LogOf::Merged(keys) => {
                 let is_one_run = keys.iter().all(|key| key.run_id == keys[0].run_id);
                 let logs = keys.iter().map(|key| {
@@ -51,13 +53,13 @@ impl LogThread {
                         (true, attempt) => format!("{}.{attempt}", key.step_id),
                         (false, _) => format!("{}/{}", key.run_id, key.step_id),
                     };
-                    (name, log_file(controller, key))
+                    (name, log_file(key))
                 });
-                let merge = LogMerge::new(logs.collect(), controller.backend.data_dir().path())?;
+                let merge = LogMerge::new(logs.collect(), data_dir)?;
                 Source::Merged(Box::new(merge))
             }
         };
-        Self::start(controller.updates.clone(), source, of)
+        Self::start(updates, source, of)
     }
 
     fn start(updates: UpdateSender, source: Source, of: LogOf) -> io::Result<Self> {
@@ -444,7 +446,7 @@ mod tests {
 
     use super::super::port::{WindowPort, window_port};
     use super::*;
-    use crate::base::id::{AttemptKey, RunId, StepId};
+    use crate::base::id::{RunId, StepId};
 
     fn open_at(path: &Path) -> (LogThread, WindowPort) {
         let (port, world) = window_port();

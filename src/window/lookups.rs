@@ -155,7 +155,7 @@ impl Lookups {
             Action::OpenLog(of) => {
                 self.open_log = None;
                 if let Some(of) = of {
-                    let opened = LogThread::open(&self.controller, of);
+                    let opened = LogThread::open(self.controller.updates.clone(), data_dir.path(), of);
                     self.open_log = Some(opened.map_err(|error| Error::impossible(error.to_string()))?);
                 }
                 return Ok(None);

@@ -1,7 +1,7 @@
 //! The tab that compares a run with another one of its pipeline.
 
 use chrono::TimeDelta;
-use egui::{ComboBox, Grid, RichText, Role, Ui, vec2};
+use egui::{ComboBox, Grid, Role, Ui, vec2};
 
 use super::super::command::Command;
 use super::super::state::WindowState;
@@ -59,8 +59,7 @@ fn choice_ui(ui: &mut Ui, page: RunPage<'_>, other: &RunId, out: &mut Commands) 
     Card::frame(ui).inner_margin(egui::Margin::symmetric(12, 8)).show(ui, |ui| {
         ui.set_width(ui.available_width());
         ui.horizontal(|ui| {
-            let label = RichText::new("Compared with").font(theme::body()).color(tokens.muted);
-            let _ = ui.label(label);
+            paragraph(ui, "Compared with", (theme::body(), tokens.muted));
             let name = |run: &RunSummary| {
                 let text = format!("{}, {}, {}", run.run_id, run.state, format::when(run.started_at, now));
                 one_line(&text).into_owned()
