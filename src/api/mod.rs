@@ -25,5 +25,5 @@ pub use usage::{Usage, UsageOfRun, UsageOfStep};
 // Parts of answers, defined in the modules that make them.
 pub use crate::engine::CurrentWait;
 pub use crate::scheduler::{FireView, HistoryView, JobPatch, JobSpec, JobView};
-pub use crate::store::{MachinePoint, StepSpan};
+pub use crate::store::{MachinePoint, RunPoint, StepSpan, StepUse};
 pub use crate::supervisor::SILENT;

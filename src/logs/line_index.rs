@@ -16,8 +16,11 @@ use super::styled::{StyledText, styled_line};
 const MAX_MARKS: usize = 1 << 15;
 /// The distance of marks in a short log.
 const MIN_STRIDE: u64 = 256;
-/// Bytes read at a time.
-pub(super) const PIECE: usize = 256 << 10;
+/// Bytes read at a time: few enough that they stay in the processor's cache, and that the allocator need not ask the
+/// kernel for them each time.
+pub(super) const PIECE: usize = 64 << 10;
+/// Bytes that are read to show lines where none are counted yet.
+const PART: usize = 256 << 10;
 /// The most bytes of a line that are kept to be shown.
 pub const MAX_ROW_BYTES: usize = 4 << 10;
 
@@ -211,6 +214,27 @@ impl LineIndex {
         Ok(rows)
     }
 
+    /// The line that the byte at `offset` is in; the last one beyond the end.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn line_of(&self, file: &File, offset: u64) -> io::Result<u64> {
+        let before = self.marks.partition_point(|mark| mark.offset <= offset).saturating_sub(1);
+        let Mark { mut line, offset: mut at } = self.marks[before];
+        let end = offset.min(self.end);
+        while at < end {
+            match next_piece(file, at, end, PIECE)? {
+                // It lies in a dropped part, which is one line.
+                None | Some(Piece::Dropped(_)) => break,
+                Some(Piece::Data(bytes)) => {
+                    line += memchr_iter(b'\n', &bytes).count() as u64;
+                    at += bytes.len() as u64;
+                }
+            }
+        }
+        Ok(line.min(self.n_lines().saturating_sub(1)))
+    }
+
     /// Reads from the mark before `wanted` to its end, and calls `found` with each line.
     fn read_lines(
         &self,
@@ -326,12 +350,12 @@ fn whole_chars(bytes: &[u8]) -> usize {
 /// # Errors
 /// What the file system says.
 pub fn rows_from(file: &File, from: u64, log_len: u64, n_rows: u64) -> io::Result<Vec<LogRow>> {
-    let bytes = read_up_to(file, from, PIECE.min((log_len - from.min(log_len)) as usize))?;
+    let bytes = read_up_to(file, from, PART.min((log_len - from.min(log_len)) as usize))?;
     let start = if from == 0 { 0 } else { memchr(b'\n', &bytes).map_or(0, |at| at + 1) };
     let mut of_part = LineIndex::default();
     of_part.marks[0].offset = from + start as u64;
     (of_part.end, of_part.last_start) = (from + start as u64, from + start as u64);
-    of_part.extend(file, log_len, PIECE as u64)?;
+    of_part.extend(file, log_len, PART as u64)?;
     of_part.rows(file, 0..n_rows)
 }
 
@@ -340,7 +364,7 @@ pub fn rows_from(file: &File, from: u64, log_len: u64, n_rows: u64) -> io::Resul
 /// # Errors
 /// What the file system says.
 pub fn rows_before_end(file: &File, log_len: u64, n_rows: u64) -> io::Result<Vec<LogRow>> {
-    let from = log_len.saturating_sub((PIECE / 2) as u64);
+    let from = log_len.saturating_sub((PART / 2) as u64);
     let mut rows = rows_from(file, from, log_len, u64::MAX)?;
     rows.drain(..rows.len().saturating_sub(n_rows as usize));
     Ok(rows)

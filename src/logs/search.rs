@@ -3,9 +3,11 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 
-use aho_corasick::AhoCorasick;
 use memchr::memchr;
+use regex_automata::meta::{Config, Regex};
+use regex_automata::util::syntax;
 
 use super::holes::{Piece, next_piece};
 use super::line_index::{LineIndex, Mark, PIECE};
@@ -18,7 +20,7 @@ pub const N_PLACES: usize = 400;
 #[derive(Debug)]
 pub struct LogSearch {
     text: Box<[u8]>,
-    matcher: AhoCorasick,
+    matcher: Regex,
     /// Lines that match, for each mark up to the next.
     counts: Vec<u32>,
     n_hits: u64,
@@ -47,7 +49,11 @@ impl LogSearch {
         // Without letters there is no case to ignore, which is faster.
         let ignores_case =
             text.contains(|c: char| c.is_ascii_lowercase()) && !text.contains(char::is_uppercase);
-        let matcher = AhoCorasick::builder().ascii_case_insensitive(ignores_case).build([text]).ok()?;
+        // A regular expression of nothing but the text finds it by the machine's wide registers, in capitals too.
+        let syntax = syntax::Config::new().unicode(false).utf8(false);
+        let config = Config::new().utf8_empty(false);
+        let expression = expression(text, ignores_case);
+        let matcher = Regex::builder().syntax(syntax).configure(config).build(&expression).ok()?;
         Some(Self {
             text: text.as_bytes().into(),
             matcher,
@@ -181,6 +187,28 @@ impl LogSearch {
         if found.is_some() { Ok(found) } else { self.last_in(file, index, usize::MAX, |_| true) }
     }
 
+    /// The lines of the hits `wanted`, counted from 0, as far as they are found.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn lines(&self, file: &File, index: &LineIndex, wanted: Range<u64>) -> io::Result<Vec<u64>> {
+        let mut found = Vec::new();
+        let mut n_before = 0;
+        for (segment, count) in self.counts.iter().enumerate() {
+            let hits = n_before..n_before + u64::from(*count);
+            if hits.start >= wanted.end {
+                break;
+            }
+            if *count > 0 && hits.end > wanted.start {
+                let lines = self.lines_in(file, index, segment)?;
+                let inside = hits.clone().zip(lines).filter(|(hit, _)| wanted.contains(hit));
+                found.extend(inside.map(|(_, line)| line));
+            }
+            n_before = hits.end;
+        }
+        Ok(found)
+    }
+
     fn first_in(
         &self,
         file: &File,
@@ -252,6 +280,16 @@ impl LogSearch {
     }
 }
 
+/// A regular expression that matches the bytes of `text`.
+fn expression(text: &str, ignores_case: bool) -> String {
+    let of = |byte: u8| match char::from(byte) {
+        letter @ ('a'..='z') if ignores_case => format!("[{letter}{}]", letter.to_ascii_uppercase()),
+        plain @ ('a'..='z' | 'A'..='Z' | '0'..='9' | ' ') => plain.to_string(),
+        _ => format!("\\x{byte:02X}"),
+    };
+    text.bytes().map(of).collect()
+}
+
 /// The mark that `line` lies behind.
 fn segment_of(index: &LineIndex, line: u64) -> usize {
     index.marks().partition_point(|mark| mark.line <= line).saturating_sub(1)
@@ -303,6 +341,13 @@ mod tests {
         let marked: Vec<usize> = (0..N_PLACES).filter(|at| search.places(&index)[*at]).collect();
         assert_eq!(marked, [N_PLACES * 3 / 4]);
         assert_eq!(searched(&file, "LINE 15").1.n_hits(), 0, "a capital letter is meant as one");
+        let (index, search) = searched(&file, "4321");
+        let n = expected.len() as u64;
+        for wanted in [0..n, 0..1, 3..9, n - 1..n + 5, n..n + 5] {
+            let inside = expected.iter().copied().skip(wanted.start as usize);
+            let inside: Vec<u64> = inside.take((wanted.end - wanted.start) as usize).collect();
+            assert_eq!(search.lines(&file, &index, wanted).unwrap(), inside);
+        }
     }
 
     #[test]
@@ -335,6 +380,22 @@ mod tests {
         assert_eq!(all_hits(&file, "line   5460"), [5460]);
         assert_eq!(all_hits(&file, " 10923"), [5464]);
         assert!(all_hits(&file, "line   6000").is_empty());
+    }
+
+    #[test]
+    fn any_text_is_meant_as_it_stands() {
+        let file = file_with("a.b*c [x] \\d\nFehler: ÄRGER ärger 漢字\nabbbc xd\n".as_bytes());
+        for (text, lines) in [
+            (".b*", &[0][..]),
+            ("[x] \\d", &[0]),
+            ("fehler: ", &[1]),
+            ("ärger", &[1]),
+            ("漢字", &[1]),
+            ("bb", &[2]),
+            ("a.b*C", &[]),
+        ] {
+            assert_eq!(all_hits(&file, text), lines, "{text}");
+        }
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub use runs::{
     HistoryMark, HistoryPart, PrunePlan, PruneReason, PruneReport, PrunedRun, Retention, RunFilter, RunWrite,
     StoredBody, StoredDefinition, StoredRun, run_id_base,
 };
-pub use samples::{LimitChangeRow, MachinePoint, Resolution, SampleHistory, SampleStore, StepSpan};
+pub use samples::{
+    LimitChangeRow, MachinePoint, Resolution, RunPoint, SampleHistory, SampleStore, StepSpan, StepUse,
+};
 pub use sqlite::database::Durability;
 pub(crate) use wal_keeper::{WalKeeper, WalLimit};

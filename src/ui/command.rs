@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
 
 use super::icon::Icon;
-use super::labels::{label_of, log_label, subject_of};
+use super::labels::{label_of, log_label, subject_of, time_label};
 use super::log_page::LogCommand;
 use super::schedule_page::{LedgerSpan, ScheduleTab};
+use super::time_line::TimeCommand;
 use crate::base::id::{AttemptKey, JobId, PipelineId, RunId, StepId};
-use crate::window::{Action, AwayMark, Folder, Formats, HistorySpan, NowGroups, NowOrder, QuitChoice};
+use crate::window::{Action, AwayMark, Folder, Formats, HistorySpan, LogOf, NowGroups, NowOrder, QuitChoice};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +22,8 @@ pub(super) enum Command {
     Show(Page),
     /// Open the page of a run.
     OpenRun(RunId),
+    /// Compare the selected run with this one.
+    CompareWith(RunId),
     /// Leave the page of a run.
     CloseRun,
     /// Show this on the page of a run.
@@ -33,6 +36,8 @@ pub(super) enum Command {
     ChooseStep(Option<StepId>),
     /// Something about the whole log of an attempt.
     Log(LogCommand),
+    /// Something about the line in time.
+    Time(TimeCommand),
     /// Select the pipeline of this file, or none.
     SelectPipeline(Option<PathBuf>),
     /// Open the form for a new pipeline.
@@ -172,12 +177,14 @@ pub(super) enum RunTab {
     /// What recovery decided.
     Decisions,
     Definition,
+    /// What it has not in common with another run.
+    Compare,
     /// The log of the chosen step alone.
     Log,
 }
 
 impl RunTab {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Overview,
         Self::Steps,
         Self::Parameters,
@@ -185,6 +192,7 @@ impl RunTab {
         Self::Outputs,
         Self::Decisions,
         Self::Definition,
+        Self::Compare,
         Self::Log,
     ];
 
@@ -197,6 +205,7 @@ impl RunTab {
             Self::Outputs => "Outputs",
             Self::Decisions => "Decisions",
             Self::Definition => "Definition",
+            Self::Compare => "Compare",
             Self::Log => "Log",
         }
     }
@@ -295,6 +304,8 @@ impl Command {
             Self::OpenRun(_) => Label::new("Open the run")
                 .tooltip("All about this run, on a page of its own")
                 .key(NONE, Key::Enter),
+            Self::CompareWith(_) => Label::new("Compare")
+                .tooltip("Compare its durations, memory, parameters, definition and logs"),
             Self::CloseRun => Label::new("Back").key(NONE, Key::Escape),
             Self::ShowRunTab(RunTab::Log) => Label::new(RunTab::Log.text()).key(NONE, Key::Enter),
             Self::ShowRunTab(tab) => Label::new(tab.text()),
@@ -365,6 +376,7 @@ impl Command {
             Self::ChooseStep(Some(_)) => Label::new("Follow its log"),
             Self::ChooseStep(None) => Label::new("Follow the running step"),
             Self::Log(command) => log_label(command),
+            Self::Time(command) => time_label(command),
             Self::PauseAll => Label::new("Pause all").icon(Icon::Snow).tooltip("Freeze every running run"),
             Self::ResumeAll => {
                 Label::new("Resume all").icon(Icon::Play).tooltip("Let every paused run go on")
@@ -407,9 +419,10 @@ impl Command {
                 Action::Do(command) => subject_of(command),
                 Action::LoadRun(run_id)
                 | Action::LoadFacts(run_id)
+                | Action::Compare(run_id, _)
                 | Action::SelectStep(AttemptKey { run_id, .. }) => Some(run_id.to_string()),
                 Action::OpenFolder(Folder::At(path)) => Some(path.display().to_string()),
-                Action::OpenFolder(Folder::Log(key)) | Action::OpenLog(Some(key)) => {
+                Action::OpenFolder(Folder::Log(key)) | Action::OpenLog(Some(LogOf::Attempt(key))) => {
                     Some(key.step_id.to_string())
                 }
                 Action::SelectRun(run_id) => run_id.as_ref().map(RunId::to_string),
@@ -431,6 +444,7 @@ impl Command {
                 | Action::LoadHistory(_)
                 | Action::LoadEstimates(_)
                 | Action::LoadJobNames
+                | Action::AskTime(_)
                 | Action::CountEnded
                 | Action::Start(_)
                 | Action::LoadAway(_)
@@ -441,15 +455,16 @@ impl Command {
                 | Action::DeleteRuns(_)
                 | Action::Refresh
                 | Action::OpenFolder(Folder::Logs(_) | Folder::Pipelines | Folder::Of(_))
-                | Action::OpenLog(None)
+                | Action::OpenLog(None | Some(LogOf::Merged(_)))
                 | Action::AskLog(_)
                 | Action::KeepLook(_)
                 | Action::Quit(_) => None,
             },
-            Self::OpenRun(run_id) => Some(run_id.to_string()),
+            Self::OpenRun(run_id) | Self::CompareWith(run_id) => Some(run_id.to_string()),
             Self::Select(run_id) => run_id.as_ref().map(RunId::to_string),
             Self::ChooseStep(step_id) => step_id.as_ref().map(StepId::to_string),
             Self::Log(command) => command.subject(),
+            Self::Time(_) => None,
             Self::SelectPipeline(path) => path.as_deref().and_then(file_name),
             Self::OpenJob(job_id) | Self::AskBackfill(job_id) => Some(job_id.to_string()),
             Self::NewJobOf(pipeline) => Some(pipeline.clone()),
@@ -524,6 +539,7 @@ const fn action_label(action: &Action) -> Label {
         Action::SelectRun(_) => Label::new("Show"),
         Action::SelectStep(_) => Label::new("Follow its log"),
         Action::LoadRun(_) | Action::LoadFacts(_) => Label::new("Load"),
+        Action::Compare(..) => Label::new("Compare"),
         Action::LoadJobs { .. } | Action::LoadJob(_) | Action::LoadJobNames => Label::new("Look up jobs"),
         Action::LoadEstimates(_) => Label::new("Look up how long runs take"),
         Action::LoadPipelines(_) | Action::LoadPipeline { .. } => Label::new("Look up pipelines"),
@@ -538,7 +554,7 @@ const fn action_label(action: &Action) -> Label {
         Action::PreviewBackfill { .. } => Label::new("Look up a backfill of"),
         Action::Backfill { .. } => Label::new("Backfill"),
         Action::NewPipeline { .. } => Label::new("Create the pipeline"),
-        Action::LoadHistory(_) => Label::new("Look up the machine's history"),
+        Action::LoadHistory(_) | Action::AskTime(_) => Label::new("Look up the machine's history"),
         Action::CountEnded => Label::new("Count the runs that have ended"),
         Action::LoadRuns(_) => Label::new("Look up the runs that have ended"),
         Action::DeleteRuns(_) => Label::new("Delete runs"),

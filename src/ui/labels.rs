@@ -5,6 +5,7 @@ use egui::{Key, Modifiers};
 use super::command::Label;
 use super::icon::Icon;
 use super::log_page::LogCommand;
+use super::time_line::{Shown, TimeCommand};
 use crate::api::{
     AddJob, Admit, Command, DisableJob, Drain, EnableJob, EndDrain, EndQuiet, Pause, RemoveJob, Resume,
     Retry, RunJobNow, SetJob, SetLimit, StartRun, Stop,
@@ -75,6 +76,7 @@ pub(super) const fn log_label(command: &LogCommand) -> Label {
     const CTRL: Modifiers = Modifiers::COMMAND;
     const NONE: Modifiers = Modifiers::NONE;
     match command {
+        LogCommand::OpenAt(..) => Label::new("Open the log at this second").icon(Icon::List),
         LogCommand::Open(_) => {
             Label::new("Open the log").icon(Icon::List).tooltip("Read and search all of it").key(CTRL, Key::L)
         }
@@ -82,11 +84,23 @@ pub(super) const fn log_label(command: &LogCommand) -> Label {
         LogCommand::Find => Label::new("Search the log").icon(Icon::Search).key(CTRL, Key::F),
         LogCommand::Previous => Label::new("Go to the hit before").key(Modifiers::SHIFT, Key::F3),
         LogCommand::Next => Label::new("Go to the next hit").key(NONE, Key::F3),
+        LogCommand::Filter => Label::new("Only hits").tooltip("Show only the lines that have the text"),
+        LogCommand::GoToTime => Label::new("Go to time"),
         LogCommand::Follow => {
             Label::new("Follow").tooltip("Stay at the end as the log grows").key(CTRL, Key::End)
         }
         LogCommand::Wrap => Label::new("Wrap").tooltip("Wrap long lines").key(CTRL, Key::W),
         LogCommand::Copy => Label::new("Copy lines").tooltip("Copy the selected lines (click, Shift+click)"),
+    }
+}
+
+/// The same of a command about the time.
+pub(super) const fn time_label(command: &TimeCommand) -> Label {
+    match command {
+        TimeCommand::Line(_) => Label::new("Move the line in time"),
+        TimeCommand::Show(_, Shown::All) => Label::new("Show all of the time"),
+        TimeCommand::Show(..) => Label::new("Show a part of the time"),
+        TimeCommand::OpenLogs(..) => Label::new("Show what they logged at this second"),
     }
 }
 

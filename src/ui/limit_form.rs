@@ -1,7 +1,7 @@
 //! The form of the limits: what was entered, what is wrong with it, and what it will do. It paints nothing.
 
 use crate::api::SetLimit;
-use crate::resources::{Limit, LimitAction, Limits, Resource};
+use crate::resources::{Limit, LimitAction, Limits, Resource, Threshold};
 use crate::settings::{LimitParams, LimitProblem, LimitWords};
 use crate::window::{Action, HistorySpan};
 
@@ -95,6 +95,30 @@ impl LimitRow {
         self.params().check()
     }
 
+    /// Raises it at `amount` from now on, of `total`; what clears it stays as far away as it was.
+    fn move_to(&mut self, amount: f64, total: f64) {
+        let Ok(Some(limit)) = self.check() else { return };
+        let is_share = matches!(limit.raise_at(), Threshold::Fraction(_));
+        let total = total.max(1.0);
+        let round = |amount: f64| {
+            if is_share {
+                let percent = (amount / total * 100.0).round().clamp(1.0, 99.0);
+                Threshold::Fraction(percent / 100.0)
+            } else {
+                let step = f64::from(16 << 20);
+                Threshold::Bytes(((amount / step).round().max(1.0) * step) as u64)
+            }
+        };
+        let gap = limit.clear_at().of(total) - limit.raise_at().of(total);
+        let raise = round(amount.clamp(0.0, total));
+        let mut clear = round((raise.of(total) + gap).clamp(0.0, total));
+        if clear == raise {
+            // At the edge there is no room for all of the distance.
+            clear = round(raise.of(total) * if gap < 0.0 { 0.9 } else { 1.1 });
+        }
+        (self.fields.raise, self.fields.clear) = (raise.in_words(), clear.in_words());
+    }
+
     /// Whether it differs from the limit in force.
     pub(super) fn is_changed(&self) -> bool {
         self.fields != self.saved && self.check() != Ok(self.saved_limit)
@@ -170,6 +194,18 @@ impl MachinePage {
         self.limits.iter_mut().for_each(|row| row.follow(limits));
     }
 
+    /// The limits as the form has them; where a field has an error, the one in force.
+    pub(super) fn shown(&self) -> Limits {
+        let limits = self.limits.iter().filter_map(|row| row.check().unwrap_or(row.saved_limit));
+        limits.fold(Limits::none(), Limits::with)
+    }
+
+    /// Moves where the limit of a resource is raised; see [`LimitRow::move_to`].
+    pub(super) fn move_limit(&mut self, resource: Resource, amount: f64, total: f64) {
+        let rows = self.limits.iter_mut().filter(|row| row.resource == resource);
+        rows.for_each(|row| row.move_to(amount, total));
+    }
+
     pub(super) fn is_changed(&self) -> bool {
         self.limits.iter().any(LimitRow::is_changed)
     }
@@ -188,5 +224,43 @@ impl MachinePage {
         }
         let changed = self.limits.iter().filter(|row| row.is_changed());
         changed.map(|row| Action::Do(SetLimit { params: row.params() }.into())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn page(resource: Resource, raise: Threshold, clear: Threshold) -> MachinePage {
+        let limit = Limit::new(resource, raise, clear, Duration::from_secs(30)).unwrap();
+        let mut page = MachinePage::default();
+        page.follow(&Limits::none().with(limit));
+        page
+    }
+
+    fn moved(mut page: MachinePage, resource: Resource, amount: f64, total: f64) -> (String, String) {
+        page.move_limit(resource, amount, total);
+        let row = page.limits.iter().find(|row| row.resource == resource).unwrap();
+        assert!(row.check().is_ok(), "{:?}", row.fields);
+        (row.fields.raise.clone(), row.fields.clear.clone())
+    }
+
+    #[test]
+    fn a_limit_that_is_moved_keeps_the_distance_to_where_it_is_cleared_and_stays_valid() {
+        use Resource::{Disk, Memory};
+        use Threshold::{Bytes, Fraction};
+        let shares = || page(Memory, Fraction(0.9), Fraction(0.8));
+        let text = |(raise, clear): (&str, &str)| (raise.to_owned(), clear.to_owned());
+        assert_eq!(moved(shares(), Memory, 0.754, 1.0), text(("75%", "65%")));
+        assert_eq!(moved(shares(), Memory, 1.4, 1.0), text(("99%", "89%")));
+        assert_eq!(moved(shares(), Memory, 0.1, 1.0).0, "10%");
+        let gib = f64::from(1 << 30);
+        let free = page(Disk, Bytes(5 << 30), Bytes(8 << 30));
+        assert_eq!(moved(free, Disk, 10.0 * gib, 100.0 * gib), text(("10GiB", "13GiB")));
+        let mut off = MachinePage::default();
+        off.move_limit(Memory, 0.5, 1.0);
+        assert!(!off.is_changed(), "what is off stays off");
     }
 }

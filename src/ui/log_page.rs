@@ -2,13 +2,17 @@
 
 use std::ops::Range;
 
-use crate::base::id::AttemptKey;
+use chrono::{DateTime, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+
+use crate::window::LogOf;
 
 /// Something to do about a whole log.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum LogCommand {
-    /// Open the log of an attempt.
-    Open(AttemptKey),
+    /// Open a log.
+    Open(LogOf),
+    /// Open it where it stood at that second.
+    OpenAt(LogOf, DateTime<Utc>),
     Close,
     /// Type what to search for.
     Find,
@@ -16,6 +20,10 @@ pub(super) enum LogCommand {
     Previous,
     /// Go to the next line that matches.
     Next,
+    /// Show only lines that match, or all.
+    Filter,
+    /// Go to the time that is typed.
+    GoToTime,
     /// Stay at the end, or no longer.
     Follow,
     /// Wrap long lines, or no longer.
@@ -27,11 +35,13 @@ pub(super) enum LogCommand {
 impl LogCommand {
     pub(super) fn subject(&self) -> Option<String> {
         match self {
-            Self::Open(key) => Some(format!("of {}", key.step_id)),
+            Self::Open(of) | Self::OpenAt(of, _) => of.attempt().map(|key| format!("of {}", key.step_id)),
             Self::Close
             | Self::Find
             | Self::Previous
             | Self::Next
+            | Self::Filter
+            | Self::GoToTime
             | Self::Follow
             | Self::Wrap
             | Self::Copy => None,
@@ -57,6 +67,8 @@ pub(super) struct LogPage {
     pub(super) visible: Range<u64>,
     /// Where a selection of lines began, and its other end.
     pub(super) selected: Option<(u64, u64)>,
+    /// The time to go to, as it is typed.
+    pub(super) time: String,
 }
 
 impl Default for LogPage {
@@ -70,6 +82,7 @@ impl Default for LogPage {
             is_find_wanted: false,
             visible: 0..0,
             selected: None,
+            time: String::new(),
         }
     }
 }
@@ -86,12 +99,29 @@ impl LogPage {
 
     /// Brings a line to a good place, if it is not visible.
     pub(super) fn show_line(&mut self, line: u64) {
-        let n_visible = self.visible.end - self.visible.start;
+        // Of a log that was just opened, nothing was shown so far.
+        let n_visible = (self.visible.end - self.visible.start).max(30);
         let inner = self.visible.start + 1..self.visible.end.saturating_sub(2);
         if self.follows || !inner.contains(&line) {
             self.top = line.saturating_sub(n_visible / 3) as f64;
         }
         self.follows = false;
+    }
+
+    /// The moment that is typed: a time of day, with or without a date. Without one, the first such time since the log
+    /// began.
+    pub(super) fn moment<Z: TimeZone>(&self, begun_at: DateTime<Utc>, zone: &Z) -> Option<DateTime<Utc>> {
+        let text = self.time.trim();
+        let of = |at: NaiveDateTime| Some(at.and_local_timezone(zone.clone()).earliest()?.to_utc());
+        let forms = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"];
+        if let Some(at) = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok()) {
+            return of(at);
+        }
+        let forms = ["%H:%M:%S", "%H:%M"];
+        let time = forms.iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok())?;
+        let day = begun_at.with_timezone(zone).date_naive();
+        let first = of(day.and_time(time)).filter(|at| *at + TimeDelta::minutes(1) > begun_at);
+        first.or_else(|| of(day.succ_opt()?.and_time(time)))
     }
 
     /// The selected lines.
@@ -118,11 +148,33 @@ mod tests {
     }
 
     #[test]
+    fn a_time_of_day_is_the_first_one_since_the_log_began() {
+        let begun_at: DateTime<Utc> = "2026-11-23T22:30:00Z".parse().unwrap();
+        let zone = chrono::FixedOffset::east_opt(3600).unwrap();
+        for (typed, moment) in [
+            ("23:45", Some("2026-11-23T22:45:00Z")),
+            ("23:30:30", Some("2026-11-23T22:30:30Z")),
+            (" 02:00 ", Some("2026-11-24T01:00:00Z")),
+            ("2026-11-25 06:00", Some("2026-11-25T05:00:00Z")),
+            ("noon", None),
+            ("25:00", None),
+            ("", None),
+        ] {
+            let page = LogPage { time: typed.to_owned(), ..LogPage::default() };
+            let moment = moment.map(|text| text.parse::<DateTime<Utc>>().unwrap());
+            assert_eq!(page.moment(begun_at, &zone), moment, "{typed}");
+        }
+    }
+
+    #[test]
     fn a_line_that_is_visible_moves_nothing() {
         let mut page = LogPage { top: 100.0, visible: 100..130, follows: false, ..LogPage::default() };
         page.show_line(120);
         assert_eq!(page.top, 100.0);
         page.show_line(500);
         assert_eq!(page.top, 490.0);
+        let mut opened = LogPage::default();
+        opened.show_line(500);
+        assert_eq!(opened.top, 490.0, "its surroundings are shown too");
     }
 }

@@ -18,6 +18,7 @@
 //! | `graph_layout` | where the nodes of a graph of steps lie |
 //! | `log_page` | the open log: what of it is visible, and what can be done there |
 //! | `now_page` | the rows of the first page: order, groups, and which keep their place |
+//! | `time_line` | the line in time that all pages share, and what each axis shows |
 //! | `offers` | which of it can be done now |
 //! | `state` | which page, which dialog |
 //! | `toasts` | what was done, for a moment, and how it is undone |
@@ -26,6 +27,7 @@
 //! | `views/` | functions of the read model that paint and push commands |
 //! | `widgets/` | levers, rows, cards, figures that keep their width |
 //! | `shown` | whether an X11 window is on the screen |
+//! | `system_fonts` | fonts of the system for what ours lack |
 //! | `theme` | every colour, size and font |
 //!
 //! Only visible clocks repaint by themselves, all of them at the whole second. An idle window sleeps, and a window that
@@ -53,6 +55,7 @@ mod shown;
 mod spoken;
 mod start_form;
 mod state;
+mod system_fonts;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -86,8 +89,11 @@ mod tests_settings;
 #[cfg(test)]
 mod tests_start;
 #[cfg(test)]
+mod tests_time;
+#[cfg(test)]
 mod tests_waiting;
 mod theme;
+mod time_line;
 mod toasts;
 mod views;
 mod widgets;
@@ -101,6 +107,7 @@ mod window_pipelines;
 mod window_runs;
 mod window_settings;
 mod window_start;
+mod window_time;
 
 use std::cell::Cell;
 use std::ffi::OsString;

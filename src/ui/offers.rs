@@ -182,15 +182,17 @@ fn log_commands(store: &AppStore) -> Vec<Command> {
                 LogCommand::Find,
                 LogCommand::Previous,
                 LogCommand::Next,
+                LogCommand::Filter,
                 LogCommand::Follow,
                 LogCommand::Wrap,
                 LogCommand::Copy,
                 LogCommand::Close,
             ];
-            let outside = Command::Send(Action::OpenFolder(Folder::Log(view.key.clone())));
-            commands.map(Command::Log).into_iter().chain([outside]).collect()
+            let attempt = view.of.attempt().cloned();
+            let outside = attempt.map(|key| Command::Send(Action::OpenFolder(Folder::Log(key))));
+            commands.map(Command::Log).into_iter().chain(outside).collect()
         }
-        (None, Some(log)) => vec![Command::Log(LogCommand::Open(log.key.clone()))],
+        (None, Some(log)) => vec![Command::Log(LogCommand::Open(log.key.clone().into()))],
         (None, None) => Vec::new(),
     }
 }

@@ -16,6 +16,7 @@ use super::pipeline_list::{NewPipeline, PipelineList};
 use super::schedule_page::BackfillForm;
 use super::settings_form::SettingsPage;
 use super::start_form::StartForm;
+use super::time_line::TimeLine;
 use super::toasts::Toasts;
 use super::views::PaletteState;
 use crate::base::id::{JobId, RunId};
@@ -58,6 +59,8 @@ pub(super) struct WindowState {
     pub(super) back: Page,
     /// What the page of a run shows.
     pub(super) run_tab: RunTab,
+    /// The run with which the selected one is compared; none: the newest other one.
+    pub(super) compared_with: Option<RunId>,
     pub(super) overlay: Overlay,
     /// Whether the window has the focus, so that the operator is there; none until that is known.
     pub(super) is_there: Option<bool>,
@@ -85,6 +88,8 @@ pub(super) struct WindowState {
     pub(super) now: NowPage,
     /// What was done.
     pub(super) toasts: Toasts,
+    /// The line in time, and what of it each axis shows.
+    pub(super) time: TimeLine,
     pub(super) may_close: bool,
     /// The look that was saved last.
     pub(super) look: WindowLook,

@@ -8,10 +8,11 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 
 use super::LeverframeWindow;
+use super::command::Page;
 use crate::api::{Command, PipelineView};
 use crate::base::id::{AttemptKey, PipelineId, RunId, StepId};
 use crate::run::{Event, EventKind, RunState, RunSummary, StepState, StepSummary, StopKind, Trigger};
-use crate::window::{Action, AppUpdate, LogTail, WorldPort, window_port};
+use crate::window::{Action, AppUpdate, HistorySpan, LogTail, WorldPort, window_port};
 
 pub(super) fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 23, 14, 0, 0).unwrap()
@@ -135,7 +136,11 @@ impl Scene {
 
     /// What was sent, without what the first page asks by itself.
     pub(super) fn sent(&self) -> Vec<Action> {
-        let is_own = |action: &Action| matches!(action, Action::LoadEstimates(_));
+        let window = self.harness.state().as_ref();
+        let looks_back = window.is_some_and(|window| window.state.page == Page::Machine);
+        let hour = Action::LoadHistory(HistorySpan::Hour);
+        let is_own =
+            |action: &Action| matches!(action, Action::LoadEstimates(_)) || !looks_back && *action == hour;
         self.world.actions.try_iter().filter(|action| !is_own(action)).collect()
     }
 

@@ -1,13 +1,14 @@
 //! The whole log of an attempt with hand-made answers: opening, reading, scrolling, searching, copying, closing.
 
+use chrono::{Local, TimeDelta};
 use egui::{Event as Input, Key, Modifiers, OutputCommand};
 use egui_kittest::kittest::Queryable;
 
-use super::tests::{Scene, id, run, scene, snapshot};
+use super::tests::{Scene, id, now, run, scene, snapshot};
 use crate::base::id::{AttemptKey, StepId};
 use crate::run::RunState;
 use crate::window::{
-    Action, AppUpdate, Folder, LogAnswer, LogExtent, LogFound, LogHit, LogQuestion, LogRow, LogRows,
+    Action, AppUpdate, Folder, LogAnswer, LogExtent, LogFound, LogHit, LogOf, LogQuestion, LogRow, LogRows,
     StyledText,
 };
 
@@ -21,17 +22,23 @@ fn opened() -> Scene {
     scene.harness.get_by_label_contains("running, alfabeta").click();
     scene.harness.run();
     scene.sent();
-    assert_eq!(scene.press(Modifiers::COMMAND, Key::L), [Action::OpenLog(Some(key()))]);
+    assert_eq!(scene.press(Modifiers::COMMAND, Key::L), [Action::OpenLog(Some(key().into()))]);
     scene
 }
 
 fn tell(scene: &mut Scene, answer: LogAnswer) -> Vec<Action> {
-    scene.tell(AppUpdate::Log { key: key(), answer });
+    scene.tell(AppUpdate::Log { of: key().into(), answer });
     scene.sent()
 }
 
 fn extent(n_lines: u64) -> LogExtent {
-    LogExtent { exists: true, n_lines, log_len: n_lines * 100, n_indexed: n_lines * 100 }
+    LogExtent {
+        exists: true,
+        n_lines,
+        log_len: n_lines * 100,
+        n_indexed: n_lines * 100,
+        begun_at: Some(now() - TimeDelta::hours(2)),
+    }
 }
 
 /// Answers until nothing is asked; returns the last lines that were asked for.
@@ -44,7 +51,7 @@ fn answer(scene: &mut Scene, mut sent: Vec<Action>, extent: LogExtent) -> std::o
             n_cut: 0,
         };
         let rows = last.clone().map(row).collect();
-        let rows = LogRows { first: last.start, rows, extent, is_exact: true };
+        let rows = LogRows { first: last.start, rows, numbers: None, extent, is_exact: true };
         sent = tell(scene, LogAnswer::Rows(rows));
     }
     last
@@ -128,7 +135,7 @@ fn selected_lines_are_copied() {
     scene.harness.input_mut().events.push(Input::Copy);
     scene.harness.run();
     assert_eq!(scene.sent(), [Action::AskLog(LogQuestion::Copy(89..90))]);
-    let update = AppUpdate::Log { key: key(), answer: LogAnswer::Copied("text 89\n".into()) };
+    let update = AppUpdate::Log { of: key().into(), answer: LogAnswer::Copied("text 89\n".into()) };
     scene.world.updates.send(update).unwrap();
     scene.harness.step();
     let commands = &scene.harness.output().platform_output.commands;
@@ -153,7 +160,10 @@ fn what_can_not_be_shown_of_a_log_is_said() {
     tell(&mut scene, LogAnswer::Extent(extent(2)));
     let text = StyledText { text: "long".into(), parts: Vec::new() };
     let rows = vec![LogRow::Dropped(3 << 20), LogRow::Text { text, n_cut: 100 << 20 }];
-    tell(&mut scene, LogAnswer::Rows(LogRows { first: 0, rows, extent: extent(2), is_exact: true }));
+    tell(
+        &mut scene,
+        LogAnswer::Rows(LogRows { first: 0, rows, numbers: None, extent: extent(2), is_exact: true }),
+    );
     assert!(scene.shows("… 3.0 MiB were dropped here") && scene.shows("2: long … and 100 MiB more"));
 }
 
@@ -164,4 +174,62 @@ fn escape_closes_it_and_a_lever_opens_its_file_in_another_program() {
     let sent = scene.press(Modifiers::NONE, Key::Escape);
     assert_eq!(sent, [Action::OpenLog(None)]);
     assert!(!scene.shows("Log of fetch") && scene.is_selected("alfabeta-1"));
+}
+
+/// Types into the field of that name.
+fn type_into(scene: &mut Scene, field: &str, text: &str) {
+    scene.harness.get_by_label(field).focus();
+    scene.harness.run();
+    scene.harness.input_mut().events.push(Input::Text(text.into()));
+    scene.harness.run();
+}
+
+#[test]
+fn only_the_lines_that_match_are_shown_with_their_own_numbers_and_all_again() {
+    let mut scene = with_lines(1000);
+    type_into(&mut scene, "Search the log", "text 5");
+    scene.sent();
+    let found = LogFound { text: "text 5".into(), n_hits: 2, places: vec![true; 400], is_whole: true };
+    tell(&mut scene, LogAnswer::Found(found));
+    let sent = scene.pull("Only hits");
+    assert_eq!(sent, [Action::AskLog(LogQuestion::Filter(true)), Action::AskLog(LogQuestion::Rows(0..4))]);
+    let row = |text: &str| LogRow::Text { text: StyledText { text: text.into(), parts: vec![] }, n_cut: 0 };
+    let rows = vec![row("text 5"), row("text 50")];
+    let numbers = Some(vec![5, 50]);
+    tell(
+        &mut scene,
+        LogAnswer::Rows(LogRows { first: 0, rows, numbers, extent: extent(1000), is_exact: true }),
+    );
+    assert!(shows_line(&scene, 6) && shows_line(&scene, 51) && !shows_line(&scene, 1000));
+    let sent = scene.pull("Only hits");
+    assert!(sent.contains(&Action::AskLog(LogQuestion::Filter(false))), "{sent:?}");
+}
+
+#[test]
+fn a_time_that_is_typed_leads_to_its_line_and_a_wrong_one_says_how_to_write_it() {
+    let mut scene = with_lines(1000);
+    let at = now() - TimeDelta::hours(1);
+    let typed = at.with_timezone(&Local).format("%H:%M:%S").to_string();
+    type_into(&mut scene, "Go to time", &typed);
+    let sent = scene.press(Modifiers::NONE, Key::Enter);
+    assert_eq!(sent, [Action::AskLog(LogQuestion::AtTime(at))]);
+    let sent = tell(&mut scene, LogAnswer::Reached(400));
+    answer(&mut scene, sent, extent(1000));
+    assert!(shows_line(&scene, 401));
+    scene.harness.input_mut().events.push(Input::Text("x".into()));
+    scene.harness.run();
+    assert!(scene.shows("Go to time: write it as 14:05 or 14:05:30"));
+}
+
+#[test]
+fn the_logs_of_all_steps_are_merged_and_one_alone_is_shown_again() {
+    let mut scene = with_lines(10);
+    let of = |step: &str| AttemptKey { step_id: StepId::new(step).unwrap(), ..key() };
+    let merged = LogOf::Merged(vec![of("list"), of("fetch")].into());
+    let sent = scene.pull("All steps, merged");
+    assert_eq!(sent, [Action::OpenLog(Some(merged.clone()))]);
+    assert!(scene.shows("2 logs, merged by time"));
+    scene.tell(AppUpdate::Log { of: merged, answer: LogAnswer::Extent(extent(20)) });
+    scene.sent();
+    assert_eq!(scene.pull("One step"), [Action::OpenLog(Some(key().into()))]);
 }

@@ -14,7 +14,7 @@ use crate::base::id::{AttemptKey, RunId, StepId};
 use crate::resources::{Limit, LimitAction, Limits, MachineSample, Resource, Threshold};
 use crate::run::{Event, EventKind, RunState};
 use crate::settings::LimitParams;
-use crate::window::{Action, AlertMark, AppUpdate, HistorySpan, MachineHistory};
+use crate::window::{Action, AlertMark, AppUpdate, HistorySpan, LogQuestion, MachineHistory};
 
 const GIB: u64 = 1 << 30;
 
@@ -127,14 +127,22 @@ fn the_page_wakes_to_read_anew_and_sleeps_until_then() {
 }
 
 #[test]
-fn steps_lie_below_the_curves_with_their_peaks_and_lead_to_their_run() {
+fn steps_lie_below_the_curves_with_their_peaks_and_lead_to_what_they_logged() {
     let spans = vec![span("alfabeta-1", 40, 30), span("other-1", 35, 5)];
     let (mut scene, _) = machine([sample()]);
     scene.tell(history(spans, Vec::new()));
     assert!(scene.shows("alfabeta/fetch · 3.0 GiB, CPU 63 % at most"));
     assert!(scene.shows("other-1/fetch · 3.0 GiB"), "a run that is not known is named by its id");
-    scene.pull("alfabeta/fetch · 3.0 GiB, CPU 63 % at most");
-    assert!(scene.shows("Timeline of alfabeta-1"));
+    scene.sent();
+    let sent = scene.pull("alfabeta/fetch · 3.0 GiB, CPU 63 % at most");
+    let key = span("alfabeta-1", 40, 30).key;
+    // The middle of the bar: a click opens the log where it stood then.
+    let at = now() - TimeDelta::minutes(25);
+    let [.., Action::OpenLog(Some(opened)), Action::AskLog(LogQuestion::AtTime(asked))] = &sent[..] else {
+        panic!("{sent:?}");
+    };
+    assert_eq!(*opened, key.into());
+    assert!((*asked - at).abs() < TimeDelta::seconds(10), "{asked}");
 }
 
 #[test]
@@ -207,6 +215,46 @@ fn a_limit_that_is_edited_is_sent_with_save_and_shown_as_it_is_then() {
     assert_eq!(scene.pull("Save limits"), [Action::Do(SetLimit { params: expected }.into())]);
     scene.tell(AppUpdate::Limits(Limits::none().with(memory_limit(80.0))));
     assert!(!scene.shows("Save limits"), "what is in force needs no saving");
+}
+
+#[test]
+fn a_limit_is_moved_on_its_line_by_the_pointer_and_by_keys_and_saved_then() {
+    let mut scene = with_limit();
+    let line = |scene: &Scene| scene.harness.get_by_label_contains("Move the memory limit").rect().center();
+    let begin = line(&scene);
+    let button = |pos, pressed| egui::Event::PointerButton {
+        pos,
+        button: egui::PointerButton::Primary,
+        pressed,
+        modifiers: Modifiers::NONE,
+    };
+    let end = begin + egui::vec2(0.0, 30.0);
+    let events = [
+        egui::Event::PointerMoved(begin),
+        button(begin, true),
+        egui::Event::PointerMoved(end),
+        button(end, false),
+    ];
+    for event in events {
+        scene.harness.event(event);
+        scene.harness.run();
+    }
+    assert!(!scene.shows("memory limit 90 %"));
+    assert!((line(&scene).y - end.y).abs() < 3.0, "it lies where it was left");
+    let is_set = |action: &Action| matches!(action, Action::Do(_));
+    assert!(!scene.sent().iter().any(is_set), "not before it is saved");
+    scene.harness.get_by_label_contains("Move the memory limit").focus();
+    scene.harness.run();
+    for _ in 0..60 {
+        scene.press(Modifiers::NONE, Key::ArrowUp);
+    }
+    assert!(scene.shows("memory limit 99 %"));
+    let limit = memory_limit(99.0);
+    let sent = scene.pull("Save limits");
+    let [Action::Do(crate::api::Command::SetLimit(SetLimit { params }))] = &sent[..] else {
+        panic!("{sent:?}")
+    };
+    assert_eq!(params.above, LimitParams::of(&limit).above);
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 Command::Show(shown) => assert_eq!(page_now, shown, "{context}"),
                 Command::ShowSpan(span) => {
                     assert_eq!(page_now, Page::Machine, "{context}");
-                    let looks = page == Page::Machine && span == HistorySpan::default();
+                    let looks = matches!(page, Page::Machine | Page::Now) && span == HistorySpan::default();
                     assert!(looks || sent.contains(&Action::LoadHistory(span)), "{context}");
                 }
                 Command::NewJob => assert_eq!(page_now, Page::Schedule, "{context}"),
@@ -174,9 +174,11 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 | Command::StartForm
                 | Command::ScheduleForm
                 | Command::CloseRun
+                | Command::CompareWith(_)
                 | Command::ShowRunTab(_)
                 | Command::ChooseStep(_)
                 | Command::Log(_)
+                | Command::Time(_)
                 | Command::SelectJob(_)
                 | Command::ShowJobs(_)
                 | Command::SaveJob

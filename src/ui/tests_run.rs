@@ -11,8 +11,11 @@ use super::tests::{Scene, does, id, now, run, scene, snapshot, step};
 use super::tests_history;
 use crate::api;
 use crate::base::id::{AttemptKey, StepId};
-use crate::run::{Decision, Event, EventKind, RunState, StepState, StepSummary};
-use crate::window::{Action, AppUpdate, CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds};
+use crate::run::{Decision, Event, EventKind, RunState, RunSummary, StepState, StepSummary};
+use crate::window::{
+    Action, AppUpdate, CheckpointText, Comparison, DefinitionText, LogDifference, OutputText, RunFacts,
+    StepNeeds, StepPair, Usual,
+};
 
 fn page(scene: &Scene) -> Page {
     scene.harness.state().as_ref().unwrap().state.page
@@ -59,9 +62,11 @@ pub(super) fn facts() -> RunFacts {
             step_id: "fetch".into(),
             at: now(),
             text: "{\n  \"page\": 214\n}".into(),
+            tree: Some(serde_json::json!({"page": 214})),
         }],
         outputs: vec![OutputText { step_id: step_id("list"), name: "n_pages".into(), value: "480".into() }],
         decisions: Vec::new(),
+        usual: Arc::default(),
     }
 }
 
@@ -141,7 +146,7 @@ fn each_tab_shows_what_is_known_and_says_so_if_there_is_nothing() {
     tell_facts(&mut scene, facts());
     for (tab, texts) in [
         ("Parameters 1", &["day", "2026-11-23", "API_HOST"][..]),
-        ("Checkpoints 1", &["\"page\": 214"]),
+        ("Checkpoints 1", &["fetch, ", "page", "214"]),
         ("Outputs 1", &["n_pages", "480"]),
         ("Decisions 0", &["Recovery had nothing to decide"]),
         ("Definition", &["id = \"alfabeta\"", "/data/alfabeta.toml"]),
@@ -232,4 +237,89 @@ fn arrows_move_between_steps_and_enter_opens_the_log() {
     scene.press(Modifiers::NONE, Key::Enter);
     assert_eq!(scene.harness.state().as_ref().unwrap().state.run_tab, RunTab::Log);
     assert!(!scene.shows("over time"), "the log has the page");
+}
+
+#[test]
+fn earlier_attempts_stand_below_their_step_with_what_is_usual_and_open_their_log() {
+    let mut scene = opened(RunState::Failed);
+    let usual = Usual { run: None, steps: [(step_id("fetch"), TimeDelta::seconds(90))].into() };
+    tell_steps(&mut scene);
+    tell_facts(&mut scene, RunFacts { usual: Arc::new(usual), ..facts() });
+    scene.pull("Steps 2");
+    assert!(scene.shows("Usually 1:30"));
+    scene.sent();
+    let sent = scene.pull("fetch, attempt 1 failed, exit 137, took 1:40: open its log");
+    let key = AttemptKey { run_id: id("alfabeta-1"), step_id: step_id("fetch"), attempt: 1 };
+    assert_eq!(sent[0], Action::OpenLog(Some(key.into())));
+}
+
+/// The steps of the run, of which one is in its second attempt.
+fn tell_steps(scene: &mut Scene) {
+    let again = StepSummary { attempt: 2, ..step("fetch", StepState::Failed) };
+    for (n, step) in [step("list", StepState::Completed), again].into_iter().enumerate() {
+        let kind = EventKind::StepFinished { step };
+        let event = Event { seq: 30 + n as u64, at: now(), run_id: Some(id("alfabeta-1")), kind };
+        scene.tell(AppUpdate::Event(Arc::new(event)));
+    }
+}
+
+#[test]
+fn an_ended_run_is_retried_from_the_chosen_step_and_started_again_with_other_values() {
+    let mut scene = opened(RunState::Failed);
+    tell_steps(&mut scene);
+    assert!(!scene.shows("Retry from"), "no step is chosen");
+    scene.pull("Steps 2");
+    scene.harness.get_by_label_contains("fetch, failed").click();
+    scene.harness.run();
+    scene.sent();
+    let retry = api::Command::retry(&id("alfabeta-1"), Some(step_id("fetch")));
+    assert_eq!(scene.pull("Retry from fetch"), [Action::Do(retry)]);
+    let sent = scene.pull("Again with… alfabeta-1");
+    assert!(matches!(&sent[..], [Action::LoadStart(_)]), "{sent:?}");
+}
+
+#[test]
+fn a_run_is_compared_with_the_newest_other_one_or_with_the_chosen_one() {
+    let mut scene = opened(RunState::Failed);
+    scene.pull("Compare");
+    assert!(scene.shows("Its pipeline has no other run to compare it with"));
+    let other = |n: i64| RunSummary {
+        run_id: id(&format!("alfabeta-{n}")),
+        finished_at: Some(now() - TimeDelta::hours(n)),
+        ..run("alfabeta", RunState::Completed)
+    };
+    scene.tell(AppUpdate::RecentRuns(vec![other(7), other(8), run("books", RunState::Failed)]));
+    let asked = |n: i64| Action::Compare(id("alfabeta-1"), id(&format!("alfabeta-{n}")));
+    assert!(scene.sent().contains(&asked(7)));
+    assert!(scene.shows("Comparing…"));
+    let log = LogDifference { line: 41, texts: (Some("85 rows".into()), None) };
+    let steps = (
+        Some(StepSummary { peak_rss_bytes: Some(3 << 30), ..step("fetch", StepState::Failed) }),
+        Some(StepSummary { peak_rss_bytes: Some(2 << 30), ..step("fetch", StepState::Completed) }),
+    );
+    let comparison = Comparison {
+        runs: (run("alfabeta", RunState::Failed), other(7)),
+        steps: vec![StepPair { step_id: step_id("fetch"), steps, log: Some(log) }],
+        params: vec![("day".into(), (Some("23".into()), None))],
+        definition: Ok(vec!["step fetch: timeout is 30m instead of 10m".into()]),
+    };
+    let runs = (id("alfabeta-1"), id("alfabeta-7"));
+    scene.tell(AppUpdate::Compared { runs, comparison: Some(Arc::new(comparison)) });
+    for text in [
+        "+50 %",
+        "failed, other completed",
+        "day: 23, other (none)",
+        "step fetch: timeout is 30m instead of 10m",
+        "fetch, line 42",
+        "85 rows",
+        "(it has ended)",
+    ] {
+        assert!(scene.shows(text), "{text}");
+    }
+    scene.harness.get_by_label_contains("Compared with: alfabeta-7").click();
+    scene.harness.run();
+    scene.sent();
+    scene.harness.get_by_label_contains("alfabeta-8, completed").click();
+    scene.harness.run();
+    assert!(scene.sent().contains(&asked(8)));
 }

@@ -21,10 +21,11 @@ use super::pipeline_list::{NewPipeline, PipelineList};
 use super::settings_form::SettingsPage;
 use super::shown::ShownWatch;
 use super::state::{Overlay, WindowState};
+use super::time_line::TimeLine;
 use super::toasts::Toasts;
 use super::views::{Commands, PaletteState, View};
 use super::window_look::theme_of;
-use super::{beat, offers, theme, views};
+use super::{beat, offers, system_fonts, theme, views};
 use crate::api;
 use crate::base::id::RunId;
 use crate::run::{RunState, StopKind};
@@ -46,6 +47,7 @@ pub struct LeverframeWindow {
 impl LeverframeWindow {
     /// Prepares the context of a new window and connects it to the port.
     pub fn new(cc: &eframe::CreationContext<'_>, port: WindowPort) -> Self {
+        system_fonts::install(&cc.egui_ctx);
         let mut window = Self { _shown: ShownWatch::of(cc), ..Self::with_context(&cc.egui_ctx, port) };
         window.state.of_system = Manner::of_system(|name| std::env::var(name).ok());
         window.follow_formats();
@@ -69,6 +71,7 @@ impl LeverframeWindow {
             page: Page::Now,
             back: Page::Now,
             run_tab: RunTab::default(),
+            compared_with: None,
             overlay: Overlay::None,
             is_there: None,
             there_until: DateTime::UNIX_EPOCH,
@@ -84,6 +87,7 @@ impl LeverframeWindow {
             announcer: Announcer::default(),
             now: NowPage::default(),
             toasts: Toasts::default(),
+            time: TimeLine::default(),
             may_close: false,
             look: look.clone(),
             is_named_attached: false,
@@ -209,8 +213,7 @@ impl LeverframeWindow {
             let wanted = self.state.now.wanted_estimates(&self.store);
             self.store.want_estimates(&wanted);
         }
-        let looks_back = self.state.page == Page::Machine;
-        self.store.want_history(looks_back.then_some(self.state.machine.span), now);
+        self.want_time(now);
         if self.state.page == Page::History {
             self.store.want_ended_count();
             self.store.list_runs(self.state.history.list());
@@ -225,12 +228,16 @@ impl LeverframeWindow {
         let opened = self.store.selected().filter(|_| self.state.page == Page::Run);
         let opened = opened.map(|entry| entry.run.run_id.clone());
         self.store.want_facts(opened.as_ref());
+        self.want_comparison();
         self.want_log();
         if matches!(self.state.page, Page::Now | Page::Away) {
             self.store.want_away();
         }
         self.send_requests();
-        if let Some(holds) = self.store.watched().next_reading(now) {
+        // Elsewhere it is read again when something is painted anyway.
+        if self.state.page == Page::Machine
+            && let Some(holds) = self.store.watched().next_reading(now)
+        {
             beat.holds_for(holds);
         }
         if let Some(pause) = beat.pause(at) {
@@ -322,8 +329,13 @@ impl LeverframeWindow {
                 }
             }
             Command::Log(command) => self.run_log(command),
+            Command::Time(command) => self.run_time(command),
             Command::Show(page) => self.go_to(page),
             Command::OpenRun(run_id) => self.open_run(run_id),
+            Command::CompareWith(run_id) => {
+                self.state.run_tab = RunTab::Compare;
+                self.state.compared_with = Some(run_id);
+            }
             Command::CloseRun => self.close_run(),
             Command::ShowRunTab(tab) => self.state.run_tab = tab,
             Command::SelectPipeline(path) => self.store.select_pipeline(path),

@@ -1,6 +1,7 @@
 //! The window's own state about runs: which page shows the selected one, and which run comes next.
 
 use super::command::{Neighbour, Page, RunTab};
+use super::views::other_run;
 use super::window::LeverframeWindow;
 use crate::base::id::RunId;
 
@@ -58,9 +59,20 @@ impl LeverframeWindow {
         if self.state.page != Page::Run {
             (self.state.back, self.state.page) = (self.state.page, Page::Run);
             self.state.run_tab = RunTab::default();
+            self.state.compared_with = None;
             self.store.want_jobs(None);
         }
         self.store.select_run(Some(run_id));
+    }
+
+    /// Says which two runs are compared now.
+    pub(super) fn want_comparison(&mut self) {
+        let is_open = self.state.page == Page::Run && self.state.run_tab == RunTab::Compare;
+        let runs = self.store.selected().filter(|_| is_open).and_then(|entry| {
+            let other = other_run(&self.store, &self.state, entry)?;
+            Some((entry.run.run_id.clone(), other.clone()))
+        });
+        self.store.want_comparison(runs);
     }
 
     /// Goes back to where the page of a run was opened. The run stays selected where runs are shown.

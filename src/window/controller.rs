@@ -69,6 +69,7 @@ impl WindowController {
             | Action::AskLog(_)
             | Action::LoadRun(_)
             | Action::LoadFacts(_)
+            | Action::Compare(..)
             | Action::LoadJobs { .. }
             | Action::LoadJob(_)
             | Action::LoadPipelines(_)
@@ -83,6 +84,7 @@ impl WindowController {
             | Action::LoadHistory(_)
             | Action::LoadEstimates(_)
             | Action::LoadJobNames
+            | Action::AskTime(_)
             | Action::CountEnded
             | Action::LoadRuns(_)
             | Action::DeleteRuns(_)
@@ -149,6 +151,7 @@ fn action_text(action: &Action) -> String {
         Action::SelectRun(_) | Action::SelectStep(_) | Action::LoadRun(_) | Action::LoadFacts(_) => {
             "look up a run".to_owned()
         }
+        Action::Compare(..) => "compare two runs".to_owned(),
         Action::OpenLog(_) | Action::AskLog(_) => "read a log".to_owned(),
         Action::LoadJobs { .. } | Action::LoadJob(_) | Action::LoadJobNames => "look up jobs".to_owned(),
         Action::LoadEstimates(_) => "look up how long runs take".to_owned(),
@@ -160,7 +163,7 @@ fn action_text(action: &Action) -> String {
         Action::Backfill { job_id, .. } => format!("backfill {job_id}"),
         Action::EditFile { path, .. } => format!("edit {}", path.display()),
         Action::NewPipeline { pipeline_id, .. } => format!("write the pipeline {pipeline_id}"),
-        Action::LoadHistory(_) => "look up the machine's history".to_owned(),
+        Action::LoadHistory(_) | Action::AskTime(_) => "look up the machine's history".to_owned(),
         Action::CountEnded => "count the runs that have ended".to_owned(),
         Action::LoadRuns(_) => "look up the runs that have ended".to_owned(),
         Action::DeleteRuns(_) => "delete runs".to_owned(),

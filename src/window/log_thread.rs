@@ -3,18 +3,21 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, after, never, select, unbounded};
 
-use super::log_view::{LogAnswer, LogExtent, LogFound, LogQuestion, LogRow, LogRows};
+use super::log_view::{LogAnswer, LogExtent, LogFound, LogOf, LogQuestion, LogRow, LogRows};
 use super::port::{AppUpdate, UpdateSender, WindowGone};
 use crate::base::id::AttemptKey;
 use crate::base::thread::{self, Thread};
 use crate::base::wake::bell;
 use crate::files;
-use crate::logs::{LineIndex, LogSearch, rows_before_end, rows_from, watch_log};
+use crate::logs::{LineIndex, LogMerge, LogSearch, LogTimes, rows_before_end, rows_from, watch_log};
+use crate::run::log_path;
 
 /// The shortest time between two messages about growth or progress.
 const PACE: Duration = Duration::from_millis(100);
@@ -34,23 +37,48 @@ pub(crate) struct LogThread {
 }
 
 impl LogThread {
-    /// Opens the log at `path`. It need not exist yet.
+    /// Opens a log. It need not exist yet.
     ///
     /// # Errors
-    /// The system has no thread left.
-    pub(crate) fn open(updates: UpdateSender, path: PathBuf, key: AttemptKey) -> io::Result<Self> {
+    /// The system has no thread left, or logs that are to be merged can't be.
+    pub(crate) fn open(updates: UpdateSender, data_dir: &Path, of: LogOf) -> io::Result<Self> {
+        let log_file = |key: &AttemptKey| data_dir.join(log_path(&key.run_id, &key.step_id, key.attempt));
+        let source = match &of {
+            LogOf::Attempt(key) => Source::File(log_file(key)),
+            LogOf::Merged(keys) => {
+                let is_one_run = keys.iter().all(|key| key.run_id == keys[0].run_id);
+                let logs = keys.iter().map(|key| {
+                    let name = match (is_one_run, key.attempt) {
+                        (true, 1) => key.step_id.to_string(),
+                        (true, attempt) => format!("{}.{attempt}", key.step_id),
+                        (false, _) => format!("{}/{}", key.run_id, key.step_id),
+                    };
+                    (name, log_file(key))
+                });
+                let merge = LogMerge::new(logs.collect(), data_dir)?;
+                Source::Merged(Box::new(merge))
+            }
+        };
+        Self::start(updates, source, of)
+    }
+
+    fn start(updates: UpdateSender, source: Source, of: LogOf) -> io::Result<Self> {
         // Unbounded: the window asks for rows again only after an answer, and for the rest by hand. When it is closed,
         // the log is.
         let (questions, waiting) = unbounded();
         let _thread = thread::short("lf-log-view", move || {
             let reading = Reading {
-                key,
+                of,
                 updates,
-                path,
+                source,
+                has_more: false,
+                is_filtered: false,
+                begun_at: None,
                 file: None,
                 log_len: 0,
                 index: LineIndex::default(),
                 search: None,
+                moment: None,
                 is_told: false,
             };
             // It ends with the window.
@@ -65,15 +93,40 @@ impl LogThread {
     }
 }
 
+/// Where the text comes from.
+enum Source {
+    /// The log at this path.
+    File(PathBuf),
+    Merged(Box<LogMerge>),
+}
+
+impl Source {
+    /// The logs that are read.
+    fn paths(&self) -> Vec<&Path> {
+        match self {
+            Self::File(path) => vec![path],
+            Self::Merged(merge) => merge.paths().collect(),
+        }
+    }
+}
+
 struct Reading {
-    key: AttemptKey,
+    of: LogOf,
     updates: UpdateSender,
-    path: PathBuf,
+    source: Source,
+    /// Whether more is to be merged.
+    has_more: bool,
+    /// Whether rows are those that match.
+    is_filtered: bool,
+    /// When the log began.
+    begun_at: Option<DateTime<Utc>>,
     /// None until it is there.
     file: Option<File>,
     log_len: u64,
     index: LineIndex,
     search: Option<(String, LogSearch)>,
+    /// A moment whose line is asked for, until it is indexed.
+    moment: Option<DateTime<Utc>>,
     /// Whether the window knows how far it is.
     is_told: bool,
 }
@@ -81,9 +134,11 @@ struct Reading {
 impl Reading {
     fn run(mut self, questions: &Receiver<LogQuestion>) -> Result<(), WindowGone> {
         let (ring, rung) = bell();
-        let changes = watch_log(&self.path, ring);
+        let changes: Result<Vec<_>, _> =
+            self.source.paths().into_iter().map(|path| watch_log(path, ring.clone())).collect();
         // Without a watch it is shown as it is now.
         let growth = if changes.is_ok() { rung } else { never() };
+        drop(ring);
         let (is_quiet, mut pause) = (never(), never());
         let mut is_resting = false;
         self.try_to(Self::look)?;
@@ -129,20 +184,39 @@ impl Reading {
                 self.file = None;
                 (self.log_len, self.search) = (0, None);
                 self.index = LineIndex::default();
-                LogAnswer::Failed(format!("{}: {error}", self.path.display()))
+                self.has_more = false;
+                let path = self.source.paths().first().map(|path| path.display().to_string());
+                LogAnswer::Failed(format!("{}: {error}", path.unwrap_or_default()))
             }
         };
         self.send(answer)
     }
 
     fn send(&self, answer: LogAnswer) -> Result<(), WindowGone> {
-        self.updates.send(AppUpdate::Log { key: self.key.clone(), answer })
+        self.updates.send(AppUpdate::Log { of: self.of.clone(), answer })
     }
 
     /// Looks how long it is now, and whether a part of it is gone.
     fn look(&mut self) -> io::Result<Option<LogAnswer>> {
-        if self.file.is_none() {
-            self.file = open(&self.path)?;
+        match &mut self.source {
+            Source::File(path) => {
+                if self.file.is_none() {
+                    self.file = open(path)?;
+                }
+                if self.begun_at.is_none()
+                    && let Some(times) = LogTimes::open(path)?
+                {
+                    self.begun_at = times.begun_at()?;
+                }
+            }
+            Source::Merged(merge) => {
+                merge.look()?;
+                if self.file.is_none() {
+                    self.file = Some(merge.file().try_clone()?);
+                }
+                self.has_more = true;
+                return Ok(None);
+            }
         }
         let Some(file) = &self.file else { return Ok(None) };
         let log_len = file.metadata()?.len();
@@ -165,13 +239,20 @@ impl Reading {
     }
 
     fn is_busy(&self) -> bool {
-        self.file.is_some() && !(self.is_indexed() && self.is_searched())
+        self.has_more || self.file.is_some() && !(self.is_indexed() && self.is_searched())
     }
 
     /// A stretch of work.
     fn work(&mut self) -> io::Result<Option<LogAnswer>> {
         let Some(file) = &self.file else { return Ok(None) };
         self.is_told = false;
+        if let Source::Merged(merge) = &mut self.source
+            && self.has_more
+        {
+            self.has_more = merge.extend(STRETCH)?;
+            (self.log_len, self.begun_at) = (merge.merged_len(), merge.begun_at());
+            return self.reached();
+        }
         if !self.is_indexed() {
             let (before, stride) = (self.index.end(), self.index.stride());
             self.index.extend(file, self.log_len, STRETCH)?;
@@ -179,11 +260,13 @@ impl Reading {
                 // It became shorter while it was read.
                 return self.look();
             }
+            let reached = self.reached()?;
             if self.index.stride() != stride
                 && let Some((_, search)) = &mut self.search
             {
                 search.restart();
             }
+            return Ok(reached);
         } else if let Some((_, search)) = &mut self.search {
             let before = search.end();
             search.extend(file, &self.index, STRETCH)?;
@@ -192,6 +275,23 @@ impl Reading {
             }
         }
         Ok(None)
+    }
+
+    /// The line of the moment that is asked for, once it is indexed.
+    fn reached(&mut self) -> io::Result<Option<LogAnswer>> {
+        let (Some(file), Some(at)) = (&self.file, self.moment) else { return Ok(None) };
+        // Without a time index there is no answer, and it stays where it is.
+        let offset = match &self.source {
+            Source::File(path) => LogTimes::open(path)?.map(|times| times.offset_at(at)).transpose()?,
+            Source::Merged(_) if self.has_more => return Ok(None),
+            Source::Merged(merge) => Some(merge.offset_at(at)),
+        };
+        if offset.is_some_and(|offset| offset >= self.index.end()) && !self.is_indexed() {
+            return Ok(None);
+        }
+        self.moment = None;
+        let line = offset.map(|offset| self.index.line_of(file, offset)).transpose()?;
+        Ok(line.map(LogAnswer::Reached))
     }
 
     fn tell(&mut self) -> Result<(), WindowGone> {
@@ -215,7 +315,13 @@ impl Reading {
             _ if self.is_indexed() => n_lines,
             _ => (u128::from(n_lines) * u128::from(self.log_len) / u128::from(n_indexed)) as u64,
         };
-        LogExtent { exists: self.file.is_some(), n_lines: estimate, log_len: self.log_len, n_indexed }
+        LogExtent {
+            exists: self.file.is_some(),
+            n_lines: estimate,
+            log_len: self.log_len,
+            n_indexed,
+            begun_at: self.begun_at,
+        }
     }
 
     fn answer(&mut self, question: LogQuestion) -> io::Result<Option<LogAnswer>> {
@@ -224,6 +330,14 @@ impl Reading {
                 self.search = LogSearch::new(&text).map(|search| (text, search));
                 self.is_told = false;
                 return Ok(None);
+            }
+            (_, LogQuestion::Filter(is_filtered)) => {
+                self.is_filtered = is_filtered;
+                return Ok(None);
+            }
+            (_, LogQuestion::AtTime(at)) => {
+                self.moment = Some(at);
+                return self.reached();
             }
             (None, LogQuestion::Rows(lines)) => {
                 let rows = LogRows { first: lines.start, ..LogRows::default() };
@@ -246,16 +360,24 @@ impl Reading {
                 Some((_, search)) => search.previous(file, &self.index, line)?,
                 None => None,
             }),
-            LogQuestion::Search(_) => return Ok(None),
+            LogQuestion::Search(_) | LogQuestion::Filter(_) | LogQuestion::AtTime(_) => return Ok(None),
         }))
     }
 
     fn rows(&self, file: &File, first: u64, end: u64) -> io::Result<LogRows> {
         let extent = self.extent();
+        if self.is_filtered {
+            let numbers = self.matching(file, first..end.min(first + MAX_ROWS))?;
+            let mut rows = Vec::new();
+            for line in &numbers {
+                rows.extend(self.index.rows(file, *line..line + 1)?);
+            }
+            return Ok(LogRows { first, rows, numbers: Some(numbers), extent, is_exact: true });
+        }
         let end = end.min(extent.n_lines).min(first + MAX_ROWS);
         if end <= self.index.n_lines() {
             let rows = self.index.rows(file, first..end)?;
-            return Ok(LogRows { first, rows, extent, is_exact: true });
+            return Ok(LogRows { first, rows, numbers: None, extent, is_exact: true });
         }
         let n_rows = end.saturating_sub(first);
         let rows = if end >= extent.n_lines {
@@ -265,11 +387,28 @@ impl Reading {
             rows_from(file, at as u64, self.log_len, n_rows)?
         };
         let first = if end >= extent.n_lines { end.saturating_sub(rows.len() as u64) } else { first };
-        Ok(LogRows { first, rows, extent, is_exact: false })
+        Ok(LogRows { first, rows, numbers: None, extent, is_exact: false })
+    }
+
+    /// The lines of these hits.
+    fn matching(&self, file: &File, hits: Range<u64>) -> io::Result<Vec<u64>> {
+        match &self.search {
+            Some((_, search)) => search.lines(file, &self.index, hits),
+            None => Ok(Vec::new()),
+        }
     }
 
     fn text(&self, file: &File, first: u64, end: u64) -> io::Result<String> {
         let mut text = String::new();
+        if self.is_filtered {
+            for line in self.matching(file, first..end.min(first + MAX_COPIED_LINES))? {
+                if text.len() > MAX_COPIED_BYTES {
+                    break;
+                }
+                self.index.rows(file, line..line + 1)?.iter().for_each(|row| copy_into(&mut text, row));
+            }
+            return Ok(text);
+        }
         let end = end.min(first + MAX_COPIED_LINES).min(self.index.n_lines());
         let mut line = first;
         while line < end && text.len() < MAX_COPIED_BYTES {
@@ -278,16 +417,18 @@ impl Reading {
                 break;
             }
             line += rows.len() as u64;
-            for row in rows {
-                match row {
-                    LogRow::Text { text: line, .. } => text.push_str(&line.text),
-                    LogRow::Dropped(n_bytes) => text.push_str(&format!("… {n_bytes} bytes dropped here …")),
-                }
-                text.push('\n');
-            }
+            rows.iter().for_each(|row| copy_into(&mut text, row));
         }
         Ok(text)
     }
+}
+
+fn copy_into(text: &mut String, row: &LogRow) {
+    match row {
+        LogRow::Text { text: line, .. } => text.push_str(&line.text),
+        LogRow::Dropped(n_bytes) => text.push_str(&format!("… {n_bytes} bytes dropped here …")),
+    }
+    text.push('\n');
 }
 
 fn open(path: &Path) -> io::Result<Option<File>> {
@@ -311,7 +452,7 @@ mod tests {
         let (port, world) = window_port();
         let (run_id, step_id) = (RunId::new("a-1").unwrap(), StepId::new("fetch").unwrap());
         let key = AttemptKey { run_id, step_id, attempt: 1 };
-        (LogThread::open(world.updates, path.to_owned(), key).unwrap(), port)
+        (LogThread::start(world.updates, Source::File(path.to_owned()), key.into()).unwrap(), port)
     }
 
     fn append(path: &Path, text: &str) {
@@ -356,6 +497,50 @@ mod tests {
         log.ask(LogQuestion::Rows(1..9));
         let rows = wait_for(&port, |answer| matches!(answer, LogAnswer::Rows(_)));
         assert!(matches!(rows, LogAnswer::Rows(rows) if (rows.first, rows.rows.len()) == (1, 2)));
+        log.ask(LogQuestion::Filter(true));
+        log.ask(LogQuestion::Rows(0..9));
+        let rows = wait_for(&port, |answer| matches!(answer, LogAnswer::Rows(_)));
+        assert!(matches!(rows, LogAnswer::Rows(rows) if rows.numbers.as_deref() == Some(&[1, 2])));
+        log.ask(LogQuestion::Copy(1..2));
+        let copied = wait_for(&port, |answer| matches!(answer, LogAnswer::Copied(_)));
+        assert_eq!(copied, LogAnswer::Copied("three\n".into()), "the second hit");
+    }
+
+    #[test]
+    fn a_moment_leads_to_its_line_when_that_is_indexed_and_merged_logs_are_read_as_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let index = |name: &str, entries: &[(u64, i64)]| {
+            let bytes = entries.iter().flat_map(|(offset, ms)| [offset.to_le_bytes(), ms.to_le_bytes()]);
+            std::fs::write(path(name), bytes.flatten().collect::<Vec<u8>>()).unwrap();
+        };
+        index("a.1.log.idx", &[(0, 1000), (4, 5000), (8, 7000)]);
+        index("b.1.log.idx", &[(0, 3000), (4, 6000)]);
+        append(&path("b.1.log"), "b-1\nb-2\n");
+        append(&path("a.1.log"), "a-1\na-2\na-3\n");
+        let second = |second| LogQuestion::AtTime(DateTime::from_timestamp(second, 0).unwrap());
+        let reached = |port: &WindowPort| {
+            let answer = wait_for(port, |answer| matches!(answer, LogAnswer::Reached(_)));
+            let LogAnswer::Reached(line) = answer else { panic!() };
+            line
+        };
+        let (log, port) = open_at(&path("a.1.log"));
+        log.ask(second(6));
+        assert_eq!(reached(&port), 1);
+        let logs = ["a", "b"].map(|name| (name.to_owned(), path(&format!("{name}.1.log"))));
+        let merge = LogMerge::new(logs.to_vec(), dir.path()).unwrap();
+        let (port, world) = window_port();
+        let of = LogOf::Merged(Vec::new().into());
+        let log = LogThread::start(world.updates, Source::Merged(Box::new(merge)), of).unwrap();
+        log.ask(second(5));
+        assert_eq!(reached(&port), 2);
+        append(&path("b.1.log"), "b-3\n");
+        wait_for(&port, has_lines(6));
+        log.ask(LogQuestion::Copy(0..9));
+        let copied = wait_for(&port, |answer| matches!(answer, LogAnswer::Copied(_)));
+        let LogAnswer::Copied(text) = copied else { panic!() };
+        let lines: Vec<_> = text.lines().map(|line| &line[9..]).collect();
+        assert_eq!(lines, ["a a-1", "b b-1", "a a-2", "b b-2", "a a-3", "b b-3"]);
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //! says which rows are to be read; whatever the size of the log, it holds at most [`MAX_ROWS`] of them.
 
 use std::ops::Range;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
 
 use crate::base::id::AttemptKey;
 pub use crate::logs::{Ink, LogHit, LogRow, Look, StyledText};
@@ -9,9 +12,36 @@ pub use crate::logs::{Ink, LogHit, LogRow, Look, StyledText};
 /// The most rows that are kept.
 const MAX_ROWS: u64 = 1024;
 
+/// Which log is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogOf {
+    /// That of an attempt.
+    Attempt(AttemptKey),
+    /// Those of all these attempts, merged by time.
+    Merged(Arc<[AttemptKey]>),
+}
+
+impl LogOf {
+    /// The attempt, if it is one.
+    pub fn attempt(&self) -> Option<&AttemptKey> {
+        match self {
+            Self::Attempt(key) => Some(key),
+            Self::Merged(_) => None,
+        }
+    }
+}
+
+impl From<AttemptKey> for LogOf {
+    fn from(key: AttemptKey) -> Self {
+        Self::Attempt(key)
+    }
+}
+
 /// What is asked of an open log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogQuestion {
+    /// Count and show from now on only the lines that match, or all. The answers to what was asked before may still come.
+    Filter(bool),
     /// These lines, counted from 0; answered by [`LogAnswer::Rows`].
     Rows(Range<u64>),
     /// Search for this text from now on; nothing if it is empty. Answered by [`LogAnswer::Found`] again and again.
@@ -20,6 +50,8 @@ pub enum LogQuestion {
     Next(Option<u64>),
     /// The one before this line.
     Previous(Option<u64>),
+    /// The line that it had reached in the second that begins then; answered by [`LogAnswer::Reached`].
+    AtTime(DateTime<Utc>),
     /// The text of these lines; answered by [`LogAnswer::Copied`].
     Copy(Range<u64>),
 }
@@ -33,6 +65,8 @@ pub enum LogAnswer {
     Found(LogFound),
     /// The line that was stepped to; none when nothing matches.
     Hit(Option<LogHit>),
+    /// The line that it had reached at a moment that was asked for.
+    Reached(u64),
     /// The text of lines that were asked for.
     Copied(String),
     /// It can't be read, and why.
@@ -50,6 +84,8 @@ pub struct LogExtent {
     pub log_len: u64,
     /// Bytes whose lines are counted.
     pub n_indexed: u64,
+    /// When it began, if that is known.
+    pub begun_at: Option<DateTime<Utc>>,
 }
 
 impl LogExtent {
@@ -65,6 +101,8 @@ pub struct LogRows {
     /// The number of the first one.
     pub first: u64,
     pub rows: Vec<LogRow>,
+    /// The lines' own numbers, if only those that match are shown.
+    pub numbers: Option<Vec<u64>>,
     /// The log when they were read.
     pub extent: LogExtent,
     /// Whether their numbers are counted, not estimated.
@@ -86,7 +124,10 @@ pub struct LogFound {
 /// An open log.
 #[derive(Debug)]
 pub struct LogView {
-    pub key: AttemptKey,
+    pub of: LogOf,
+    is_filtered: bool,
+    /// How many lines matched when the rows were asked for.
+    n_asked: u64,
     extent: Option<LogExtent>,
     rows: LogRows,
     wanted: Range<u64>,
@@ -95,14 +136,18 @@ pub struct LogView {
     searched: String,
     hit: Option<LogHit>,
     new_hit: Option<LogHit>,
+    reached: Option<u64>,
+    new_reached: Option<u64>,
     copied: Option<String>,
     trouble: Option<String>,
 }
 
 impl LogView {
-    pub(super) fn new(key: AttemptKey) -> Self {
+    pub(super) fn new(of: LogOf) -> Self {
         Self {
-            key,
+            of,
+            is_filtered: false,
+            n_asked: 0,
             extent: None,
             rows: LogRows::default(),
             wanted: 0..0,
@@ -111,6 +156,8 @@ impl LogView {
             searched: String::new(),
             hit: None,
             new_hit: None,
+            reached: None,
+            new_reached: None,
             copied: None,
             trouble: None,
         }
@@ -121,13 +168,34 @@ impl LogView {
         self.extent.as_ref()
     }
 
-    /// How many lines it has, as far as known.
+    /// How many lines are shown, as far as known: all, or those that match.
     pub fn n_lines(&self) -> u64 {
-        self.extent.map_or(0, |extent| extent.n_lines)
+        if self.is_filtered { self.n_hits() } else { self.extent.map_or(0, |extent| extent.n_lines) }
+    }
+
+    fn n_hits(&self) -> u64 {
+        self.found.as_ref().map_or(0, |found| found.n_hits)
+    }
+
+    /// Whether only lines that match are shown.
+    pub fn is_filtered(&self) -> bool {
+        self.is_filtered
+    }
+
+    /// The number in the log of a shown line, from 0; none if it was not read.
+    pub fn number(&self, line: u64) -> Option<u64> {
+        match &self.rows.numbers {
+            None if self.is_filtered => None,
+            None => Some(line),
+            Some(numbers) => numbers.get(usize::try_from(line.checked_sub(self.rows.first)?).ok()?).copied(),
+        }
     }
 
     /// A line, if it was read.
     pub fn row(&self, line: u64) -> Option<&LogRow> {
+        if self.rows.numbers.is_some() != self.is_filtered {
+            return None;
+        }
         self.rows.rows.get(usize::try_from(line.checked_sub(self.rows.first)?).ok()?)
     }
 
@@ -159,19 +227,22 @@ impl LogView {
 
     fn missing(&mut self) -> Option<LogQuestion> {
         let extent = self.extent?;
-        let wanted = self.wanted.start..self.wanted.end.min(extent.n_lines);
+        let wanted = self.wanted.start..self.wanted.end.min(self.n_lines());
         if self.is_asked || wanted.is_empty() {
             return None;
         }
         let known = self.rows.first..self.rows.first + self.rows.rows.len() as u64;
-        let covers = known.start <= wanted.start && wanted.end <= known.end;
+        let is_of_kind = self.rows.numbers.is_some() == self.is_filtered;
+        let covers = is_of_kind && known.start <= wanted.start && wanted.end <= known.end;
         // The last line may have gone on since, and estimated numbers may be counted now.
-        let has_grown = wanted.end >= self.rows.extent.n_lines && extent.log_len != self.rows.extent.log_len;
+        let has_grown = !self.is_filtered
+            && wanted.end >= self.rows.extent.n_lines
+            && extent.log_len != self.rows.extent.log_len;
         let is_counted = extent.is_exact() && !self.rows.is_exact;
         if covers && !has_grown && !is_counted {
             return None;
         }
-        self.is_asked = true;
+        (self.is_asked, self.n_asked) = (true, self.n_hits());
         let length = (wanted.end - wanted.start).min(MAX_ROWS / 3);
         Some(LogQuestion::Rows(wanted.start.saturating_sub(length)..wanted.start + 2 * length))
     }
@@ -183,7 +254,19 @@ impl LogView {
         }
         text.clone_into(&mut self.searched);
         (self.found, self.hit) = (None, None);
+        if self.is_filtered {
+            self.rows = LogRows::default();
+        }
         Some(LogQuestion::Search(text.to_owned()))
+    }
+
+    /// Shows only lines that match, or all. Returns what has to be asked.
+    pub(super) fn filter(&mut self, is_filtered: bool) -> Option<LogQuestion> {
+        if self.is_filtered == is_filtered {
+            return None;
+        }
+        self.is_filtered = is_filtered;
+        Some(LogQuestion::Filter(is_filtered))
     }
 
     pub(super) fn apply(&mut self, answer: LogAnswer) -> Option<LogQuestion> {
@@ -192,6 +275,10 @@ impl LogView {
             LogAnswer::Rows(rows) => {
                 self.is_asked = false;
                 self.rows = rows;
+                // Fewer than were asked for, because more is searched only now: they are asked for with the next hits.
+                if self.is_filtered && self.rows.rows.is_empty() && self.n_asked == self.n_hits() {
+                    return None;
+                }
             }
             LogAnswer::Found(found) => {
                 if found.text == self.searched {
@@ -199,6 +286,7 @@ impl LogView {
                 }
             }
             LogAnswer::Hit(hit) => (self.hit, self.new_hit) = (hit, hit),
+            LogAnswer::Reached(line) => (self.reached, self.new_reached) = (Some(line), Some(line)),
             LogAnswer::Copied(text) => self.copied = Some(text),
             LogAnswer::Failed(reason) => {
                 self.is_asked = false;
@@ -214,6 +302,16 @@ impl LogView {
         self.new_hit.take()
     }
 
+    /// The line that it had reached at the moment that was asked for last.
+    pub fn reached(&self) -> Option<u64> {
+        self.reached
+    }
+
+    /// The same, once.
+    pub(super) fn take_reached(&mut self) -> Option<u64> {
+        self.new_reached.take()
+    }
+
     /// The text to be copied, once.
     pub(super) fn take_copied(&mut self) -> Option<String> {
         self.copied.take()
@@ -227,11 +325,11 @@ mod tests {
 
     fn view() -> LogView {
         let (run_id, step_id) = (RunId::new("a-1").unwrap(), StepId::new("fetch").unwrap());
-        LogView::new(AttemptKey { run_id, step_id, attempt: 1 })
+        LogView::new(AttemptKey { run_id, step_id, attempt: 1 }.into())
     }
 
     fn extent(n_lines: u64, log_len: u64, n_indexed: u64) -> LogExtent {
-        LogExtent { exists: true, n_lines, log_len, n_indexed }
+        LogExtent { exists: true, n_lines, log_len, n_indexed, begun_at: None }
     }
 
     fn rows(lines: Range<u64>, extent: LogExtent) -> LogAnswer {
@@ -242,6 +340,7 @@ mod tests {
         LogAnswer::Rows(LogRows {
             first: lines.start,
             rows: lines.map(row).collect(),
+            numbers: None,
             extent,
             is_exact: extent.is_exact(),
         })
@@ -284,6 +383,27 @@ mod tests {
         view.apply(rows(920..1000, early));
         let asked = view.apply(LogAnswer::Extent(extent(1000, 1000, 1000)));
         assert_eq!(asked, Some(LogQuestion::Rows(920..1040)));
+    }
+
+    #[test]
+    fn with_a_filter_the_lines_that_match_are_counted_and_keep_their_numbers() {
+        let mut view = view();
+        let whole = extent(1000, 1 << 20, 1 << 20);
+        view.apply(LogAnswer::Extent(whole));
+        view.want(0..40);
+        view.apply(rows(0..80, whole));
+        view.search("b");
+        assert_eq!(view.filter(true), Some(LogQuestion::Filter(true)));
+        assert_eq!((view.n_lines(), view.row(0)), (0, None), "all rows are no rows that match");
+        let found = LogFound { text: "b".into(), n_hits: 3, places: vec![], is_whole: true };
+        assert_eq!(view.apply(LogAnswer::Found(found)), Some(LogQuestion::Rows(0..6)));
+        let LogAnswer::Rows(answer) = rows(0..3, whole) else { panic!() };
+        let answer = LogAnswer::Rows(LogRows { numbers: Some(vec![7, 30, 900]), ..answer });
+        assert_eq!(view.apply(answer), None);
+        assert_eq!((view.number(1), view.number(3)), (Some(30), None));
+        assert!(view.row(2).is_some());
+        assert_eq!(view.filter(false), Some(LogQuestion::Filter(false)));
+        assert!(view.row(2).is_none() && view.want(0..40).is_some());
     }
 
     #[test]

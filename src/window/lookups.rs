@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 
 use super::agenda::{read_day, read_fires, read_month};
 use super::away::AwayMarks;
+use super::comparison::Comparison;
 use super::controller::{WindowController, log_file};
 use super::delete_runs::delete_runs;
 use super::editor::edit;
@@ -21,12 +22,12 @@ use super::log_thread::LogThread;
 use super::machine_history::{MachineHistory, marks};
 use super::pipeline_page::{new_pipeline, pipeline_detail, pipeline_facts};
 use super::port::{Action, AppUpdate, Folder, LogTail, SaveJob, SavedJob};
-use super::run_facts::run_facts;
+use super::run_facts::{Usual, run_facts, usual_of};
 use super::settings_page::SettingsView;
 use super::start::StartBasis;
 use super::store::{MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT, SAMPLE_SPAN};
 use crate::api::{AddJob, Error, PipelineView, SetJob};
-use crate::base::id::{AttemptKey, PipelineId};
+use crate::base::id::{AttemptKey, PipelineId, RunId};
 use crate::base::thread::{self, Thread};
 use crate::base::wake::bell;
 use crate::engine::{EngineError, now};
@@ -69,6 +70,8 @@ pub(crate) struct Lookups {
     history: HistoryReader,
     /// The log that is open in the window.
     open_log: Option<LogThread>,
+    /// How long it usually takes, of the run whose facts were asked for last: other runs tell that, so it is read once.
+    usual: Option<(RunId, Arc<Usual>)>,
 }
 
 /// A followed log, on two threads: one waits for growth, one sends updates at a limited rate.
@@ -79,7 +82,7 @@ struct Following {
 
 impl Lookups {
     pub(crate) fn new(controller: WindowController) -> Self {
-        Self { controller, following: None, history: HistoryReader::default(), open_log: None }
+        Self { controller, following: None, history: HistoryReader::default(), open_log: None, usual: None }
     }
 
     /// Does lookups until the last one.
@@ -158,11 +161,10 @@ impl Lookups {
             Action::SelectStep(key) => {
                 return self.follow(key).map(|()| None).map_err(|error| Error::impossible(error.to_string()));
             }
-            Action::OpenLog(key) => {
+            Action::OpenLog(of) => {
                 self.open_log = None;
-                if let Some(key) = key {
-                    let (updates, path) = (self.controller.updates.clone(), log_file(&self.controller, &key));
-                    let opened = LogThread::open(updates, path, key);
+                if let Some(of) = of {
+                    let opened = LogThread::open(self.controller.updates.clone(), data_dir.path(), of);
                     self.open_log = Some(opened.map_err(|error| Error::impossible(error.to_string()))?);
                 }
                 return Ok(None);
@@ -188,8 +190,20 @@ impl Lookups {
                 return Ok(backend.detail(&run_id)?.map(AppUpdate::RunDetail));
             }
             Action::LoadFacts(run_id) => {
-                let facts = run_facts(&backend.records()?, &run_id, now()).map_err(EngineError::from)?;
-                AppUpdate::RunFacts { run_id, facts: Arc::new(facts.unwrap_or_default()) }
+                let records = backend.records()?;
+                let facts = run_facts(&records, &run_id, now()).map_err(EngineError::from)?;
+                let mut facts = facts.unwrap_or_default();
+                if self.usual.as_ref().is_none_or(|(of, _)| *of != run_id) {
+                    let usual = usual_of(&records, &run_id, now()).map_err(EngineError::from)?;
+                    self.usual = Some((run_id.clone(), Arc::new(usual)));
+                }
+                facts.usual = self.usual.as_ref().map(|(_, usual)| usual.clone()).unwrap_or_default();
+                AppUpdate::RunFacts { run_id, facts: Arc::new(facts) }
+            }
+            Action::Compare(of, with) => {
+                let comparison = Comparison::read(&backend.records()?, (&of, &with), now());
+                let comparison = comparison.map_err(EngineError::from)?.map(Arc::new);
+                AppUpdate::Compared { runs: (of, with), comparison }
             }
             Action::LoadJobs { offset, limit } => {
                 AppUpdate::Jobs(job_page(data_dir.path(), offset, limit, now())?)
@@ -233,6 +247,10 @@ impl Lookups {
                 AppUpdate::Estimates(read_estimates(&backend.records()?, pipelines, now()))
             }
             Action::LoadJobNames => AppUpdate::JobNames(job_names(data_dir.path())?),
+            Action::AskTime(question) => {
+                let samples = SampleHistory::of(data_dir.samples_db());
+                AppUpdate::Time(question.answer(&samples, now().wall).map_err(EngineError::from)?)
+            }
             Action::SaveJob(form) => self.save_job(*form),
             Action::LoadStart(of) => AppUpdate::StartBasis(Arc::new(StartBasis::read(&of, &backend)?)),
             // The marks are read each time: another window on this directory may have added some.

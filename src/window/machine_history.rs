@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::store::{LimitChangeRow, MachinePoint, Resolution, SampleHistory, StepSpan, StoreError};
 
 /// How many steps of a span are shown: the heaviest.
-const MAX_SPANS: usize = 200;
+pub(super) const MAX_SPANS: usize = 200;
 /// How many changes of limits of a span are shown: the newest.
 const MAX_MARKS_OF_HISTORY: usize = 200;
 /// How many points of a span are shown.

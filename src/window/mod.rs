@@ -3,6 +3,7 @@
 
 mod agenda;
 mod away;
+mod comparison;
 mod controller;
 mod delete_runs;
 mod editor;
@@ -26,17 +27,20 @@ mod samples;
 mod settings_page;
 mod start;
 mod store;
+mod time_range;
 mod urgency;
 
 pub use crate::store::{LedgerFilter, LedgerKind};
 pub use agenda::{Day, DayFire, DayTally, FiresPage, FiresQuestion, LedgerRow, Month, MonthOf, day_begin};
 pub use away::{AwayItem, AwayKind, AwayMark, AwayPage, AwayWhat};
+pub use comparison::{Comparison, LogDifference, Pair, StepPair};
 pub use estimates::{Estimate, Left};
 pub use history_page::{HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion};
 pub use integration::ExecutionIntegration;
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_MARKS};
 pub use log_view::{
-    Ink, LogAnswer, LogExtent, LogFound, LogHit, LogQuestion, LogRow, LogRows, LogView, Look, StyledText,
+    Ink, LogAnswer, LogExtent, LogFound, LogHit, LogOf, LogQuestion, LogRow, LogRows, LogView, Look,
+    StyledText,
 };
 pub use look::{Formats, LastView, NowGroups, NowOrder, ThemeChoice, WindowLook};
 pub use machine_history::{AlertMark, HistorySpan, MachineHistory};
@@ -47,7 +51,7 @@ pub use port::{
     Action, AppUpdate, Folder, LogTail, QuitChoice, RunUsage, SaveJob, SavedJob, UpdateSender, WindowPort,
     WorldPort, window_port,
 };
-pub use run_facts::{CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds};
+pub use run_facts::{CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds, Usual};
 pub use run_grid::{GridCell, GridColumn, RunGrid};
 pub use settings_page::{Place, SettingsView};
 pub use start::{Earlier, StartBasis, StartOf};
@@ -55,4 +59,5 @@ pub use store::{
     AgendaModel, AppStore, HistoryModel, JobsModel, MAX_RECENT, PipelinesModel, RunEntry, SAMPLE_SPAN,
     StepsKnown, left_of,
 };
+pub use time_range::{Moment, RangeHistory, TimeAnswer, TimeQuestion, TimeRange};
 pub use urgency::Urgency;

@@ -13,16 +13,18 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::agenda::{Day, FiresPage, FiresQuestion, Month, MonthOf};
 use super::away::{AwayMark, AwayPage};
+use super::comparison::Comparison;
 use super::estimates::Estimate;
 use super::history_page::{HistoryPage, HistoryQuestion};
 use super::job_page::{JobDetail, JobPage};
-use super::log_view::{LogAnswer, LogQuestion};
+use super::log_view::{LogAnswer, LogOf, LogQuestion};
 use super::look::WindowLook;
 use super::machine_history::{AlertMark, HistorySpan, MachineHistory};
 use super::pipeline_page::{PipelineDetail, PipelineFacts};
 use super::run_facts::RunFacts;
 use super::settings_page::SettingsView;
 use super::start::{StartBasis, StartOf};
+use super::time_range::{TimeAnswer, TimeQuestion};
 use super::urgency::{Urgency, Waker, urgency_of};
 use crate::admission::Orders;
 use crate::api::{Command, JobPatch, JobSpec, PipelineView, StartRun};
@@ -45,15 +47,17 @@ pub enum Action {
     /// Follows the log of this attempt instead of the last one; answered by [`AppUpdate::LogTail`], again whenever the
     /// log has grown.
     SelectStep(AttemptKey),
-    /// Opens the whole log of an attempt, or closes the one that is open; answered by [`AppUpdate::Log`] as long as it
+    /// Opens a whole log, or closes the one that is open; answered by [`AppUpdate::Log`] as long as it
     /// is open.
-    OpenLog(Option<AttemptKey>),
+    OpenLog(Option<LogOf>),
     /// Asks the open log; answered by [`AppUpdate::Log`].
     AskLog(LogQuestion),
     /// Asks for the details of a run; answered by [`AppUpdate::RunDetail`].
     LoadRun(RunId),
     /// Asks for what the page of a run shows beside it; answered by [`AppUpdate::RunFacts`].
     LoadFacts(RunId),
+    /// Asks how a run differs from another; answered by [`AppUpdate::Compared`].
+    Compare(RunId, RunId),
     /// Asks for rows of the list of jobs; answered by [`AppUpdate::Jobs`].
     LoadJobs {
         /// The first row, counted from 0.
@@ -93,6 +97,8 @@ pub enum Action {
     LoadEstimates(Vec<PipelineId>),
     /// Asks for the names of all jobs; answered by [`AppUpdate::JobNames`].
     LoadJobNames,
+    /// Asks about the time; answered by [`AppUpdate::Time`].
+    AskTime(TimeQuestion),
     /// Asks how many runs have ended; answered by [`AppUpdate::EndedCount`].
     CountEnded,
     /// Asks for rows of the list of ended runs, in the place of the question before; answered by [`AppUpdate::Runs`],
@@ -211,10 +217,12 @@ pub enum AppUpdate {
     RunDetail(RunDetail),
     /// What the page of a run shows beside it; without anything if there is no such run.
     RunFacts { run_id: RunId, facts: Arc<RunFacts> },
+    /// How the first run differs from the second; nothing if one of them is gone.
+    Compared { runs: (RunId, RunId), comparison: Option<Arc<Comparison>> },
     /// The newest lines of the followed log.
     LogTail { key: AttemptKey, tail: Arc<LogTail> },
     /// An answer from the log that is open.
-    Log { key: AttemptKey, answer: LogAnswer },
+    Log { of: LogOf, answer: LogAnswer },
     /// All pipelines with a valid id, broken ones included.
     Pipelines(Vec<PipelineView>),
     /// The facts of the pipelines that were asked for.
@@ -274,6 +282,8 @@ pub enum AppUpdate {
     Alerts(Vec<AlertMark>),
     /// The history of the machine that was asked for.
     History(Arc<MachineHistory>),
+    /// The answer to a question about the time.
+    Time(TimeAnswer),
     /// The present use of living runs.
     Usage(Vec<RunUsage>),
     /// The present waits for admission, with their figures.

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use crate::base::id::{RunId, StepId};
 use crate::base::time::Now;
 use crate::records::{Records, definition_of};
+use crate::resources::Spread;
 use crate::run::{Decision, FiredBy, StepSummary};
 use crate::store::{StoreError, StoredBody, StoredRun};
 
@@ -38,6 +39,33 @@ pub struct RunFacts {
     pub outputs: Vec<OutputText>,
     /// What recovery has decided about it, oldest first.
     pub decisions: Vec<Decision>,
+    /// How long it usually takes.
+    pub usual: Arc<Usual>,
+}
+
+/// How long the newest other runs of the pipeline took, as far as they completed: medians.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Usual {
+    /// The run.
+    pub run: Option<TimeDelta>,
+    /// Its steps.
+    pub steps: BTreeMap<StepId, TimeDelta>,
+}
+
+/// How many runs tell what is usual.
+const N_USUAL: usize = 20;
+
+/// Reads how long a run of the same pipeline usually takes.
+pub(crate) fn usual_of(records: &Records, run_id: &RunId, now: Now) -> Result<Usual, StoreError> {
+    let Some(stored) = records.stored(run_id)? else { return Ok(Usual::default()) };
+    let stats = records.stats_but(&stored.summary.pipeline_id, N_USUAL, Some(run_id), now)?;
+    let Some(stats) = stats else { return Ok(Usual::default()) };
+    let median = |spread: Spread| TimeDelta::milliseconds((spread.median * 1000.0) as i64);
+    let steps = stats.steps.into_iter();
+    Ok(Usual {
+        run: stats.duration_seconds.map(median),
+        steps: steps.filter_map(|step| Some((step.step_id, median(step.duration_seconds?)))).collect(),
+    })
 }
 
 /// The definition of a run as text.
@@ -65,6 +93,8 @@ pub struct CheckpointText {
     pub at: DateTime<Utc>,
     /// Its data as indented JSON; cut if it is very long.
     pub text: String,
+    /// The same as a tree, unless it is very long.
+    pub tree: Option<Value>,
 }
 
 /// One value that a step has handed on.
@@ -88,10 +118,14 @@ pub(crate) fn run_facts(records: &Records, run_id: &RunId, now: Now) -> Result<O
         StoredBody::Driven | StoredBody::Unknown => None,
     };
     let checkpoints = records.checkpoints(run_id)?.into_iter().take(MAX_ROWS);
-    let checkpoints = checkpoints.map(|checkpoint| CheckpointText {
-        step_id: checkpoint.step_id,
-        at: checkpoint.created_at,
-        text: cut(format!("{:#}", checkpoint.data)),
+    let checkpoints = checkpoints.map(|checkpoint| {
+        let text = format!("{:#}", checkpoint.data);
+        CheckpointText {
+            step_id: checkpoint.step_id,
+            at: checkpoint.created_at,
+            tree: (text.len() <= MAX_TEXT).then(|| checkpoint.data.clone()),
+            text: cut(text),
+        }
     });
     let mut earlier = record.earlier_attempts;
     earlier.truncate(MAX_ROWS);
@@ -105,6 +139,7 @@ pub(crate) fn run_facts(records: &Records, run_id: &RunId, now: Now) -> Result<O
         checkpoints: checkpoints.collect(),
         outputs: outputs_of(&stored),
         decisions: record.decisions,
+        usual: Arc::default(),
     }))
 }
 

@@ -20,8 +20,10 @@ mod jobs;
 mod looked;
 mod machine;
 mod pipelines;
+mod slot;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -31,14 +33,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::agenda::{FiresQuestion, MonthOf};
 use super::away::{AwayMark, AwayPage};
+use super::comparison::Comparison;
 use super::estimates::Estimate;
 use super::history_page::HistoryList;
-use super::log_view::{LogHit, LogQuestion, LogView};
+use super::log_view::{LogHit, LogOf, LogQuestion, LogView};
 use super::machine_history::HistorySpan;
 use super::port::{Action, AppUpdate, LogTail, SavedJob};
 use super::run_facts::RunFacts;
 use super::settings_page::SettingsView;
 use super::start::StartBasis;
+use super::time_range::TimeRange;
 use crate::admission::{Orders, Wait};
 use crate::api::{Command, PipelineView};
 use crate::backend::RunDetail;
@@ -56,6 +60,8 @@ pub use history::HistoryModel;
 pub use jobs::JobsModel;
 use machine::MachineModel;
 pub use pipelines::PipelinesModel;
+use slot::Slot;
+use time::TimeModel;
 
 /// Ended runs that are kept.
 pub const MAX_RECENT: usize = 500;
@@ -131,6 +137,7 @@ pub struct AppStore {
     orders_as_of: u64,
     machine: MachineModel,
     pipelines: PipelinesModel,
+    time: TimeModel,
     jobs: JobsModel,
     agenda: AgendaModel,
     history: HistoryModel,
@@ -146,6 +153,7 @@ pub struct AppStore {
     away: AwayModel,
     settings: Option<Arc<SettingsView>>,
     saved_settings: Option<Vec<RefusedSetting>>,
+    comparison: Slot<(RunId, RunId), Option<Arc<Comparison>>>,
     log_view: Option<LogView>,
     attached: Option<String>,
     done: Vec<Command>,
@@ -216,6 +224,10 @@ impl AppStore {
             AppUpdate::RunDetail(RunDetail { run, steps, decisions, seq }) => {
                 self.apply_detail(run, steps, decisions, seq);
             }
+            AppUpdate::Compared { runs, comparison } => {
+                let request = self.comparison.put(runs, comparison);
+                self.requests.extend(request.map(|(of, with)| Action::Compare(of, with)));
+            }
             AppUpdate::RunFacts { run_id, facts } => self.facts.put(&run_id, facts),
             AppUpdate::LogTail { key, tail } => {
                 if self.selected.as_ref() == Some(&key.run_id)
@@ -224,8 +236,8 @@ impl AppStore {
                     log.tail = Some(bounded_tail(tail));
                 }
             }
-            AppUpdate::Log { key, answer } => {
-                let view = self.log_view.as_mut().filter(|view| view.key == key);
+            AppUpdate::Log { of, answer } => {
+                let view = self.log_view.as_mut().filter(|view| view.of == of);
                 let question = view.and_then(|view| view.apply(answer));
                 self.requests.extend(question.map(Action::AskLog));
             }
@@ -263,6 +275,10 @@ impl AppStore {
             AppUpdate::Limits(limits) => self.machine.put_limits(limits),
             AppUpdate::Alerts(marks) => self.machine.put_marks(marks),
             AppUpdate::History(history) => self.machine.put_history(history),
+            AppUpdate::Time(answer) => {
+                let request = self.time.put(answer);
+                self.requests.extend(request);
+            }
             AppUpdate::Usage(usages) => {
                 for usage in usages {
                     if let Some(entry) = self.runs.get_mut(&usage.run_id) {
@@ -291,6 +307,8 @@ impl AppStore {
                 self.facts.forget_question();
                 self.away.forget_question();
                 self.ended.is_asked = false;
+                self.time.forget_questions();
+                self.comparison.forget_question();
                 self.push_failure(action, message);
             }
             AppUpdate::Raise => self.is_to_be_raised = true,
@@ -356,11 +374,11 @@ impl AppStore {
         self.follow_log();
     }
 
-    /// Opens the whole log of an attempt, or closes the one that is open.
-    pub fn open_log(&mut self, key: Option<AttemptKey>) {
-        if self.log_view.as_ref().map(|view| &view.key) != key.as_ref() {
-            self.log_view = key.clone().map(LogView::new);
-            self.requests.push(Action::OpenLog(key));
+    /// Opens a whole log, or closes the one that is open.
+    pub fn open_log(&mut self, of: Option<LogOf>) {
+        if self.log_view.as_ref().map(|view| &view.of) != of.as_ref() {
+            self.log_view = of.clone().map(LogView::new);
+            self.requests.push(Action::OpenLog(of));
         }
     }
 
@@ -381,6 +399,12 @@ impl AppStore {
         self.requests.extend(question.map(Action::AskLog));
     }
 
+    /// Shows only lines of the open log that match what is searched, or all.
+    pub fn filter_log(&mut self, is_filtered: bool) {
+        let question = self.log_view.as_mut().and_then(|view| view.filter(is_filtered));
+        self.requests.extend(question.map(Action::AskLog));
+    }
+
     /// Asks the open log.
     pub fn ask_log(&mut self, question: LogQuestion) {
         if self.log_view.is_some() {
@@ -391,6 +415,11 @@ impl AppStore {
     /// The line of the open log that was stepped to, once.
     pub fn take_log_hit(&mut self) -> Option<LogHit> {
         self.log_view.as_mut().and_then(LogView::take_hit)
+    }
+
+    /// The line that the open log had reached at the moment that was asked for, once.
+    pub fn take_reached_line(&mut self) -> Option<u64> {
+        self.log_view.as_mut().and_then(LogView::take_reached)
     }
 
     /// The text from the open log that is to be copied, once.
@@ -438,11 +467,37 @@ impl AppStore {
         self.requests.extend(request);
     }
 
-    /// Sets the span of history that is shown at `now`; none when its page is not open. To be called again when
+    /// Sets the span of history that is shown at `now`, and after how long it is worth reading again; none when its page
+    /// is not open. To be called again when
     /// `MachineModel::next_reading` has passed.
-    pub fn want_history(&mut self, span: Option<HistorySpan>, now: DateTime<Utc>) {
+    pub fn want_history(&mut self, span: Option<(HistorySpan, TimeDelta)>, now: DateTime<Utc>) {
         let request = self.machine.want(span, now);
         self.requests.extend(request);
+    }
+
+    /// Sets the part of the time that is shown in detail; none when none is.
+    pub fn want_range(&mut self, shown: Option<TimeRange>) {
+        let request = self.time.want_range(shown);
+        self.requests.extend(request);
+    }
+
+    /// Sets the moment at the line; none when no line is shown.
+    pub fn want_moment(&mut self, at: Option<DateTime<Utc>>) {
+        let request = self.time.want_moment(at);
+        self.requests.extend(request);
+    }
+
+    /// Sets the run whose use is shown over its time, from its start to its end at `now`; none when none is.
+    pub fn want_use_of_run(&mut self, run_id: Option<&RunId>, now: DateTime<Utc>) {
+        let run = run_id.and_then(|run_id| self.runs.get(run_id)).map(|entry| &entry.run);
+        let run = run.map(|run| (&run.run_id, run.started_at, run.finished_at));
+        let request = self.time.want_run(run, now);
+        self.requests.extend(request);
+    }
+
+    /// What is known of the time.
+    pub fn time(&self) -> &TimeModel {
+        &self.time
     }
 
     /// Asks for the number of ended runs, because it is visible now.
@@ -540,6 +595,18 @@ impl AppStore {
     /// The outcome of the last backfill, once.
     pub fn take_backfilled(&mut self) -> Option<Result<usize, String>> {
         self.agenda.take_backfilled()
+    }
+
+    /// Sets the two runs that are compared; none when none are.
+    pub fn want_comparison(&mut self, runs: Option<(RunId, RunId)>) {
+        let request = self.comparison.want(runs);
+        self.requests.extend(request.map(|(of, with)| Action::Compare(of, with)));
+    }
+
+    /// The two runs that are compared, once they are; within: none when one of them is gone.
+    pub fn comparison(&self, of: &RunId, with: &RunId) -> Option<Option<&Comparison>> {
+        let known = self.comparison.known().filter(|((a, b), _)| (a, b) == (of, with));
+        known.map(|(_, comparison)| comparison.as_deref())
     }
 
     /// The jobs, as far as they are visible.

@@ -35,6 +35,7 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
         | AppUpdate::RunsDeleted { .. }
         | AppUpdate::RunDetail(_)
         | AppUpdate::RunFacts { .. }
+        | AppUpdate::Compared { .. }
         | AppUpdate::LogTail { .. }
         | AppUpdate::Log { .. }
         | AppUpdate::Pipelines(_)
@@ -61,6 +62,7 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
         | AppUpdate::JobNames(_)
         | AppUpdate::Attached(_)
         | AppUpdate::Done(_)
+        | AppUpdate::Time(_)
         | AppUpdate::Failure { .. }
         | AppUpdate::Raise
         | AppUpdate::ReadyToClose => Urgency::AtOnce,

@@ -124,6 +124,7 @@ const SHORT_THREADS: &[(&str, &str)] = &[
     ("src/control/server/session.rs", "each connection has one"),
     ("src/window/lookups.rs", "it follows one log that somebody looks at"),
     ("src/window/log_thread.rs", "it reads one log that somebody looks at"),
+    ("src/ui/system_fonts.rs", "it looks for fonts that a text lacks, and without them the text has boxes"),
     ("src/records/run_follower.rs", "it follows one log"),
     ("src/daemon/background.rs", "it reads one line of a process that is started"),
     ("src/cli/foreground/question.rs", "it waits for one answer"),

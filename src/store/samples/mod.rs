@@ -6,6 +6,7 @@
 //! MB with ten runs a day, and never more than 160 MiB: then the history of steps is shortened.
 
 mod keeper;
+mod moments;
 mod query;
 mod schema;
 mod spans;
@@ -13,6 +14,7 @@ mod spans;
 #[cfg(test)]
 mod tests;
 
+pub use moments::{RunPoint, StepUse};
 pub use query::{LimitChangeRow, MachinePoint, SampleHistory};
 pub use spans::StepSpan;
 

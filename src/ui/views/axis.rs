@@ -1,8 +1,10 @@
-//! The time axis of all plots: curves above, bars below, limits as horizontal lines, alerts as marks, and a vertical
-//! line at the pointer. `egui_plot` paints axes and curves and owns the transform.
+//! The time axis of all plots: curves above, bars below, limits as horizontal lines, alerts as marks. `egui_plot` paints axes and curves and owns the transform.
 
-use chrono::{DateTime, Days, Local, NaiveTime, TimeDelta, Timelike, Utc};
-use egui::{Align2, Color32, CornerRadius, Pos2, Rect, Role, Sense, Shape, Stroke, Ui, pos2, vec2};
+use chrono::{DateTime, Local, TimeDelta, TimeZone, Utc};
+use egui::{
+    Align2, Color32, CornerRadius, CursorIcon, EventFilter, Id, Key, Modifiers, Rangef, Rect, Role, Sense,
+    Shape, Stroke, Ui, pos2, vec2,
+};
 use egui_plot::{
     AxisHints, FilledArea, GridMark, HLine, Line, LineStyle, Plot, PlotPoint, PlotPoints, PlotTransform,
     PlotUi,
@@ -11,7 +13,7 @@ use egui_plot::{
 use super::super::widgets::{AccessibleName, label_at, line_of, text_width};
 use crate::resources::{Limit, Limits, Resource, Threshold};
 use crate::ui::{format, theme};
-use crate::window::AlertMark;
+use crate::window::{AlertMark, TimeRange};
 
 /// The height below the curves for the times.
 pub(super) const TIMES: f32 = 20.0;
@@ -22,30 +24,47 @@ pub(super) const TOP: f64 = 1.03;
 /// Marks that are closer than this are shown as one.
 const MARK: f32 = 9.0;
 
-/// Converts moments to positions: the plot counts seconds from `now` on.
+/// A linear scale of time.
+#[derive(Clone, Copy)]
+pub(super) struct Scale {
+    pub(super) range: TimeRange,
+    pub(super) x: Rangef,
+}
+
+impl Scale {
+    pub(super) fn x(self, at: DateTime<Utc>) -> f32 {
+        let share = (at - self.range.from).as_seconds_f64() / self.seconds();
+        self.x.min + self.x.span() * share.clamp(-10.0, 10.0) as f32
+    }
+
+    pub(super) fn at(self, x: f32) -> DateTime<Utc> {
+        let share = f64::from((x - self.x.min) / self.x.span().max(1.0));
+        self.range.from + TimeDelta::milliseconds((share * self.seconds() * 1000.0) as i64)
+    }
+
+    fn seconds(self) -> f64 {
+        self.range.length().as_seconds_f64().max(1e-3)
+    }
+}
+
+/// Converts moments and values to positions: the plot counts seconds from the end of its range on.
 #[derive(Clone, Copy)]
 pub(super) struct Axis {
     transform: PlotTransform,
-    now: DateTime<Utc>,
-    span: TimeDelta,
+    pub(super) scale: Scale,
 }
 
 impl Axis {
-    pub(super) fn from(self) -> DateTime<Utc> {
-        self.now - self.span
-    }
-
     pub(super) fn x(self, at: DateTime<Utc>) -> f32 {
-        self.transform.position_from_point_x((at - self.now).as_seconds_f64())
+        self.scale.x(at)
     }
 
     pub(super) fn y(self, value: f64) -> f32 {
         self.transform.position_from_point_y(value)
     }
 
-    pub(super) fn at(self, x: f32) -> DateTime<Utc> {
-        let seconds = self.transform.value_from_position(pos2(x, 0.0)).x;
-        self.now + TimeDelta::milliseconds((seconds * 1000.0) as i64)
+    pub(super) fn value(self, y: f32) -> f64 {
+        self.transform.value_from_position(pos2(0.0, y)).y
     }
 
     pub(super) fn frame(self) -> Rect {
@@ -59,8 +78,8 @@ pub(super) struct Chart<'a> {
     /// Its curves in words.
     pub(super) says: String,
     pub(super) now: DateTime<Utc>,
-    /// How far it reaches back.
-    pub(super) span: TimeDelta,
+    /// What it shows.
+    pub(super) range: TimeRange,
     /// The highest visible value, and how far the plot reaches below 0, in values.
     pub(super) top: f64,
     pub(super) below: f64,
@@ -74,12 +93,12 @@ impl Chart<'_> {
     /// Paints it in the whole of `ui`, with the curves that `add` adds.
     pub(super) fn show(self, ui: &mut Ui, add: impl FnOnce(&mut PlotUi<'_>)) -> Axis {
         let tokens = theme::tokens(ui);
-        let (now, span) = (self.now, self.span);
+        let range = self.range;
         let hints = |axis: AxisHints<'static>, thickness| {
             axis.tick_label_color(tokens.faint).tick_label_font(theme::small()).min_thickness(thickness)
         };
-        let seconds = span.as_seconds_f64();
-        let times = times(now, span);
+        let seconds = range.length().as_seconds_f64();
+        let times = times(range, self.now, ui.available_width() - GUTTER);
         let marks =
             times.iter().map(|(value, _)| GridMark { value: *value, step_size: seconds }).collect::<Vec<_>>();
         let x_axis = hints(AxisHints::new_x(), TIMES).formatter(move |mark, _| {
@@ -98,6 +117,7 @@ impl Chart<'_> {
                 .map_or_else(String::new, |(_, text)| text.clone())
         });
         let shown = Plot::new(self.id)
+            .min_size(vec2(16.0, 8.0))
             .sense(Sense::hover())
             .allow_drag(false)
             .allow_zoom(false)
@@ -121,41 +141,61 @@ impl Chart<'_> {
                 add(plot);
             });
         shown.response.says(Role::Image, &self.says);
-        Axis { transform: shown.transform, now, span }
+        let x = shown.transform.frame().x_range();
+        Axis { transform: shown.transform, scale: Scale { range, x } }
     }
 }
 
-/// The labels below the axis: round times of the wall clock, each with its position in seconds from `now` on.
-fn times(now: DateTime<Utc>, span: TimeDelta) -> Vec<(f64, String)> {
-    let local = now.with_timezone(&Local);
-    let minutes = match span.num_minutes() {
-        ..=5 => Some(1),
-        6..=10 => Some(2),
-        11..=60 => Some(10),
-        61..=1440 => Some(180),
-        _ => None,
+/// The labels below an axis of that width: round times of the wall clock, each with its position in seconds from the end
+/// on.
+fn times(range: TimeRange, now: DateTime<Utc>, width: f32) -> Vec<(f64, String)> {
+    let until = range.until;
+    let is_now = (until - now).abs() < TimeDelta::seconds(1);
+    let n_max = (width / TICK).floor().max(2.0);
+    let ticks = ticks(range, n_max as usize, &Local);
+    let seconds = range.length().as_seconds_f64();
+    // A closer one would be hidden by the word "now", or cut off.
+    let edge = seconds * f64::from(TICK / 2.0 / width.max(TICK));
+    let ticks = ticks
+        .into_iter()
+        .map(|(at, text)| ((at - until).as_seconds_f64(), text))
+        .filter(|(value, _)| (edge * 0.5 - seconds..-edge).contains(value));
+    ticks.chain(is_now.then(|| (0.0, "now".to_owned()))).collect()
+}
+
+/// The room that the text of one time takes.
+pub(super) const TICK: f32 = 84.0;
+
+/// Distances between times on an axis, in seconds.
+const STEPS: [i64; 20] = [
+    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800,
+    432_000,
+];
+
+/// Round times of the wall clock in `zone` in a range, at most `n_max`, each with its text.
+pub(super) fn ticks<Z: TimeZone>(range: TimeRange, n_max: usize, zone: &Z) -> Vec<(DateTime<Utc>, String)>
+where
+    Z::Offset: std::fmt::Display,
+{
+    let from = range.from;
+    let seconds = range.length().num_seconds().max(0);
+    let n_max = n_max.max(1) as i64;
+    let last = STEPS[STEPS.len() - 1];
+    let step =
+        STEPS.into_iter().find(|step| seconds / step < n_max).unwrap_or(last * (seconds / last / n_max + 1));
+    let form = match step {
+        ..60 => "%H:%M:%S",
+        60..86_400 => "%H:%M",
+        _ => "%-d %b",
     };
-    let seconds = span.as_seconds_f64();
-    let midnight =
-        |days| local.date_naive().checked_sub_days(Days::new(days)).map(|day| day.and_time(NaiveTime::MIN));
-    let begins: Vec<_> = match minutes {
-        Some(minutes) => {
-            let into_day = local.hour() * 60 + local.minute();
-            let newest = local.date_naive().and_time(NaiveTime::MIN)
-                + TimeDelta::minutes(i64::from(into_day - into_day % minutes));
-            (0..20).map(|n| Some(newest - TimeDelta::minutes(i64::from(minutes) * n))).collect()
-        }
-        None => (0..20).map(|n| midnight(n * 5)).collect(),
-    };
-    let form = if minutes.is_some() { "%H:%M" } else { "%-d %b" };
-    let ticks = begins.into_iter().flatten().filter_map(|naive| {
-        // None when a clock change skipped that time.
-        let at = naive.and_local_timezone(Local).earliest()?;
-        Some(((at.with_timezone(&Utc) - now).as_seconds_f64(), naive.format(form).to_string()))
-    });
-    // A closer one would be hidden by the word "now".
-    let ticks = ticks.filter(|(value, _)| (seconds * -0.98..seconds * -0.046).contains(value));
-    ticks.chain([(0.0, "now".to_owned())]).collect()
+    // The zone's clock at the beginning gives the phase; a clock change within the span moves what follows it.
+    let local = from.with_timezone(zone).naive_local().and_utc().timestamp();
+    let first = step - local.rem_euclid(step);
+    let first = if first == step && from.timestamp_subsec_nanos() == 0 { 0 } else { first };
+    let begin = DateTime::from_timestamp(from.timestamp(), 0).unwrap_or(from);
+    let at = |n: i64| begin + TimeDelta::seconds(first + n * step);
+    let shown = (0..n_max).map(at).take_while(|at| *at <= range.until);
+    shown.map(|at| (at, at.with_timezone(zone).format(form).to_string())).collect()
 }
 
 /// How a curve looks.
@@ -174,22 +214,23 @@ pub(super) type CurvePoint = (DateTime<Utc>, f64, f64);
 /// A figure over time: one line for each stretch without a gap, and a band up to the peaks.
 pub(super) fn curve(
     plot: &mut PlotUi<'_>,
-    now: DateTime<Utc>,
+    range: TimeRange,
     look: CurveLook,
     points: impl Iterator<Item = CurvePoint>,
 ) {
     let mut stretch: Vec<CurvePoint> = Vec::new();
-    for point in points {
+    let (from, until) = (range.from - look.gap, range.until + look.gap);
+    for point in points.filter(|(at, ..)| (from..=until).contains(at)) {
         if stretch.last().is_some_and(|last| point.0 - last.0 > look.gap) {
-            stretch_at(plot, now, look, &std::mem::take(&mut stretch));
+            stretch_at(plot, range, look, &std::mem::take(&mut stretch));
         }
         stretch.push(point);
     }
-    stretch_at(plot, now, look, &stretch);
+    stretch_at(plot, range, look, &stretch);
 }
 
-fn stretch_at(plot: &mut PlotUi<'_>, now: DateTime<Utc>, look: CurveLook, stretch: &[CurvePoint]) {
-    let x = |at: DateTime<Utc>| (at - now).as_seconds_f64();
+fn stretch_at(plot: &mut PlotUi<'_>, range: TimeRange, look: CurveLook, stretch: &[CurvePoint]) {
+    let x = |at: DateTime<Utc>| (at - range.until).as_seconds_f64();
     if stretch.iter().any(|(_, mean, peak)| peak > mean) {
         let xs: Vec<f64> = stretch.iter().map(|(at, ..)| x(*at)).collect();
         let (means, peaks): (Vec<f64>, Vec<f64>) =
@@ -206,6 +247,8 @@ fn stretch_at(plot: &mut PlotUi<'_>, now: DateTime<Utc>, look: CurveLook, stretc
 pub(super) struct LimitLine {
     pub(super) value: f64,
     pub(super) text: String,
+    /// What is limited there.
+    pub(super) of: Vec<Resource>,
 }
 
 impl LimitLine {
@@ -218,11 +261,12 @@ impl LimitLine {
         if let (Some((_, cpu, limit)), Some((_, memory, _))) = (&cpu, &memory)
             && (cpu - memory).abs() < 0.005
         {
-            return vec![Self { value: *cpu, text: format!("CPU and memory limit {}", bound(limit)) }];
+            let text = format!("CPU and memory limit {}", bound(limit));
+            return vec![Self { value: *cpu, text, of: vec![Resource::Cpu, Resource::Memory] }];
         }
         let line = |(resource, value, limit): (Resource, f64, &Limit)| {
             let name = if resource == Resource::Cpu { "CPU" } else { "memory" };
-            Self { value, text: format!("{name} limit {}", bound(limit)) }
+            Self { value, text: format!("{name} limit {}", bound(limit)), of: vec![resource] }
         };
         [cpu, memory].into_iter().flatten().map(line).filter(|line| line.value <= TOP).collect()
     }
@@ -232,6 +276,39 @@ impl LimitLine {
             HLine::new("", self.value).color(color).width(1.0).style(LineStyle::Dashed { length: 5.0 });
         plot.hline(line.allow_hover(false));
     }
+}
+
+/// Lines that can be moved, by the pointer or by the keys up and down. Returns what is moved, and to which value.
+pub(super) fn drag_limits_ui(
+    ui: &mut Ui,
+    axis: Axis,
+    lines: &[LimitLine],
+    step: f64,
+) -> Option<(Vec<Resource>, f64)> {
+    let tokens = theme::tokens(ui);
+    let mut moved = None;
+    for line in lines {
+        let y = axis.y(line.value);
+        let place = Rect::from_x_y_ranges(axis.frame().x_range(), y - 4.0..=y + 4.0);
+        let id = Id::unique(("limit line", line.of.first().map(|of| of.name())));
+        let response = ui.interact(place, id, Sense::drag()).on_hover_cursor(CursorIcon::ResizeVertical);
+        response.says(Role::Slider, &format!("Move the {}", line.text));
+        if response.hovered() || response.dragged() || response.has_focus() {
+            ui.painter().hline(place.x_range(), y, Stroke::new(2.0, tokens.failed));
+        }
+        if let Some(pointer) = response.interact_pointer_pos().filter(|_| response.dragged()) {
+            moved = Some((line.of.clone(), axis.value(pointer.y)));
+        } else if response.has_focus() {
+            let filter = EventFilter { vertical_arrows: true, ..EventFilter::default() };
+            ui.memory_mut(|memory| memory.set_focus_lock_filter(id, filter));
+            let take = |key| ui.input_mut(|input| input.count_and_consume_key(Modifiers::NONE, key)) as f64;
+            let by = take(Key::ArrowUp) - take(Key::ArrowDown);
+            if by != 0.0 {
+                moved = Some((line.of.clone(), line.value + by * step));
+            }
+        }
+    }
+    moved
 }
 
 fn share(limit: &Limit, total: f64) -> f64 {
@@ -282,7 +359,7 @@ pub(super) fn limit_labels_at(ui: &Ui, axis: Axis, lines: &[LimitLine]) {
 pub(super) fn marks_ui<'a>(ui: &mut Ui, axis: Axis, y: f32, marks: impl Iterator<Item = &'a AlertMark>) {
     let color = theme::tokens(ui).failed;
     let mut groups: Vec<(f32, Vec<&AlertMark>)> = Vec::new();
-    for mark in marks.filter(|mark| mark.at >= axis.from()) {
+    for mark in marks.filter(|mark| axis.scale.range.contains(mark.at)) {
         let x = axis.x(mark.at);
         match groups.last_mut() {
             Some((first, group)) if x - *first < MARK => group.push(mark),
@@ -311,35 +388,22 @@ pub(super) fn marks_ui<'a>(ui: &mut Ui, axis: Axis, y: f32, marks: impl Iterator
     }
 }
 
-/// The vertical line through all `strips`, if the pointer is over one of them or between them; returns the pointer.
-pub(super) fn cross_at(ui: &Ui, axis: Axis, strips: &[Rect]) -> Option<Pos2> {
-    let whole = strips.iter().copied().reduce(Rect::union)?;
-    let whole = Rect::from_x_y_ranges(axis.frame().x_range(), whole.y_range());
-    let pointer =
-        ui.ctx().pointer_hover_pos().filter(|pos| whole.contains(*pos) && ui.rect_contains_pointer(whole))?;
-    let line = Stroke::new(1.0, theme::tokens(ui).muted);
-    for strip in strips {
-        ui.painter().vline(pointer.x, strip.y_range(), line);
-    }
-    Some(pointer)
-}
-
-/// A box with lines of text next to the pointer; the first line is its heading.
-pub(super) fn tip_at(ui: &Ui, pointer: Pos2, whole: Rect, lines: Vec<String>) {
+/// A box with lines of text beside the line at `x`; the first line is its heading, and `hint` says what can be done.
+pub(super) fn tip_at(ui: &Ui, x: f32, whole: Rect, lines: &[String], hint: Option<&str>) {
     let tokens = theme::tokens(ui);
-    let galleys: Vec<_> = lines
-        .into_iter()
-        .enumerate()
-        .map(|(n, text)| {
-            let color = if n == 0 { tokens.text } else { tokens.muted };
-            (line_of(ui, &text, (theme::small(), color)), color)
-        })
+    let colored = lines.iter().enumerate().map(|(n, text)| {
+        let color = if n == 0 { tokens.text } else { tokens.muted };
+        (text.as_str(), color)
+    });
+    let galleys: Vec<_> = colored
+        .chain(hint.map(|hint| (hint, tokens.accent)))
+        .map(|(text, color)| (line_of(ui, text, (theme::small(), color)), color))
         .collect();
     let width = galleys.iter().map(|(galley, _)| galley.size().x).fold(0.0, f32::max);
     let height: f32 = galleys.iter().map(|(galley, _)| galley.size().y + 4.0).sum();
     let size = vec2(width + 20.0, height + 10.0);
-    let right_of_it = pointer.x + 10.0;
-    let left_of_it = pointer.x - 10.0 - size.x;
+    let right_of_it = x + 10.0;
+    let left_of_it = x - 10.0 - size.x;
     // If neither side has room, it covers the line.
     let left = if right_of_it + size.x < whole.right() { right_of_it } else { left_of_it.max(whole.left()) };
     let rect = Rect::from_min_size(pos2(left, whole.top() + 6.0), size);
@@ -362,22 +426,50 @@ pub(super) fn tip_at(ui: &Ui, pointer: Pos2, whole: Rect, lines: Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::FixedOffset;
+
+    fn shown(from: &str, seconds: i64, n_max: usize) -> Vec<String> {
+        let from: DateTime<Utc> = from.parse().unwrap();
+        let range = TimeRange { from, until: from + TimeDelta::seconds(seconds) };
+        let zone = FixedOffset::east_opt(5 * 3600 + 1800).unwrap();
+        let ticks = ticks(range, n_max, &zone);
+        assert!(ticks.iter().all(|(at, _)| range.contains(*at)));
+        assert!(ticks.len() <= n_max);
+        ticks.into_iter().map(|(_, text)| text).collect()
+    }
 
     #[test]
-    fn an_axis_of_any_length_has_a_few_round_times_and_now() {
+    fn times_are_round_in_the_zone_of_the_machine_and_have_room() {
+        assert_eq!(shown("2026-11-23T14:00:00.5Z", 3, 6), ["19:30:01", "19:30:02", "19:30:03"]);
+        assert_eq!(shown("2026-11-23T14:00:00Z", 10, 3), ["19:30:00", "19:30:05", "19:30:10"]);
+        assert_eq!(shown("2026-11-23T14:00:07Z", 1600, 4), ["19:40", "19:50"]);
+        assert_eq!(shown("2026-11-23T14:00:07Z", 86_400, 4), ["00:00", "12:00"]);
+        assert_eq!(shown("2026-11-23T14:00:07Z", 3 * 86_400, 4), ["24 Nov", "25 Nov", "26 Nov"]);
+        assert!(!shown("2026-11-23T14:00:07Z", 400 * 86_400, 5).is_empty());
+        assert_eq!(shown("2026-11-23T14:00:07Z", 0, 1), ["19:30:07"]);
+    }
+
+    #[test]
+    fn an_axis_of_any_length_has_a_few_round_times_and_now_if_it_reaches_there() {
         let now: DateTime<Utc> = "2026-11-23T14:07:31Z".parse().unwrap();
-        for (span, n) in [
-            (TimeDelta::minutes(2), 2..=3),
-            (TimeDelta::minutes(5), 4..=6),
-            (TimeDelta::minutes(10), 4..=6),
-            (TimeDelta::hours(1), 5..=7),
-            (TimeDelta::days(1), 6..=9),
-            (TimeDelta::days(30), 5..=7),
+        for length in [
+            TimeDelta::seconds(10),
+            TimeDelta::minutes(2),
+            TimeDelta::minutes(10),
+            TimeDelta::hours(1),
+            TimeDelta::days(1),
+            TimeDelta::days(30),
         ] {
-            let times = times(now, span);
-            assert!(n.contains(&times.len()), "{span}: {times:?}");
-            assert_eq!(times.last().map(|(_, text)| text.as_str()), Some("now"));
-            assert!(times.iter().all(|(value, _)| *value <= 0.0 && *value > -span.as_seconds_f64()));
+            for width in [300.0, 700.0, 2000.0] {
+                let range = TimeRange::before(now, length);
+                let shown = times(range, now, width);
+                let n_max = (width / TICK) as usize + 1;
+                assert!((2..=n_max).contains(&shown.len()), "{length} {width}: {shown:?}");
+                assert_eq!(shown.last().map(|(_, text)| text.as_str()), Some("now"));
+                assert!(shown.iter().all(|(at, _)| *at <= 0.0 && *at > -length.as_seconds_f64()));
+                let earlier = times(range.moved(-length, TimeRange::before(now, length * 4)), now, width);
+                assert!(earlier.iter().all(|(_, text)| text != "now"), "{earlier:?}");
+            }
         }
     }
 }

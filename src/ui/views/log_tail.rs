@@ -41,7 +41,7 @@ pub(crate) fn log_tail_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &m
     } else {
         head.right()
     };
-    let open = Command::Log(LogCommand::Open(log.key.clone()));
+    let open = Command::Log(LogCommand::Open(log.key.clone().into()));
     let lever = Lever::of(ui, &open).tone(Tone::Quiet);
     let place = vec2(lever.width(ui), 22.0);
     let place = Rect::from_min_size(pos2(right - place.x, head.top() + 1.0), place);

@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use chrono::{DateTime, Local, Utc};
 use egui::text::{LayoutJob, TextFormat};
 use egui::{
     Align2, ComboBox, CornerRadius, Event, Frame, Galley, Key, Margin, Modifiers, Rect, Role, Sense, Stroke,
@@ -12,14 +13,12 @@ use egui::{
 
 use super::super::command::Command;
 use super::super::log_page::{LogCommand, LogPage};
-use super::super::widgets::{
-    AccessibleName, Card, Icon, Lever, Tone, label_at, numbers_at, region, text_width,
-};
+use super::super::widgets::{AccessibleName, Card, Icon, Lever, Tone, label_at, region, text_width};
 use super::{Commands, View};
 use crate::base::id::AttemptKey;
 use crate::ui::theme::Tokens;
 use crate::ui::{format, theme};
-use crate::window::{Action, Folder, LogRow, LogView, Look};
+use crate::window::{Action, Folder, LogOf, LogRow, LogView, Look};
 
 const ROW: f32 = 18.0;
 const BAR: f32 = 14.0;
@@ -32,7 +31,10 @@ pub(crate) fn log_view_ui(
     page: &mut LogPage,
     out: &mut Commands,
 ) {
-    let title = format!("Log of {}", log.key.step_id);
+    let title = match &log.of {
+        LogOf::Attempt(key) => format!("Log of {}", key.step_id),
+        LogOf::Merged(keys) => format!("{} logs, merged by time", keys.len()),
+    };
     let height = ui.available_height();
     Card::new(&title).show(ui, |ui, head| {
         head_ui(ui, view, log, (&title, head), out);
@@ -65,6 +67,7 @@ fn remark_of(log: &LogView) -> Option<String> {
             "There is no log: the attempt has written nothing so far, or its log was removed"
         }
         Some(extent) if extent.log_len == 0 => "It has written nothing so far",
+        Some(_) if log.is_filtered() && log.searched().is_empty() => "Type what the lines shall have",
         Some(_) => return None,
     };
     Some(text.to_owned())
@@ -79,22 +82,40 @@ fn head_ui(ui: &mut Ui, view: View<'_>, log: &LogView, (title, head): (&str, Rec
         out.push(close);
     }
     let mut right = place.left() - 6.0;
-    let outside = Command::Send(Action::OpenFolder(Folder::Log(log.key.clone())));
-    if Lever::of(ui, &outside).tone(Tone::Quiet).ui_before(ui, &mut right, head, 26.0).clicked() {
-        out.push(outside);
+    if let Some(key) = log.of.attempt() {
+        let outside = Command::Send(Action::OpenFolder(Folder::Log(key.clone())));
+        if Lever::of(ui, &outside).tone(Tone::Quiet).ui_before(ui, &mut right, head, 26.0).clicked() {
+            out.push(outside);
+        }
+        let n_attempts = attempts_of(view, key);
+        if n_attempts > 1 {
+            let place =
+                Rect::from_min_max(pos2(right - 116.0, head.top() + 4.0), pos2(right, head.bottom() - 4.0));
+            attempt_ui(&mut ui.new_child(UiBuilder::new().max_rect(place)), key, n_attempts, out);
+            right = place.left() - 8.0;
+        }
     }
-    let n_attempts = attempts_of(view, &log.key);
-    if n_attempts > 1 {
-        let place =
-            Rect::from_min_max(pos2(right - 116.0, head.top() + 4.0), pos2(right, head.bottom() - 4.0));
-        attempt_ui(&mut ui.new_child(UiBuilder::new().max_rect(place)), &log.key, n_attempts, out);
-        right = place.left() - 8.0;
+    let (this, all) = both_of(view, &log.of);
+    if let (Some(this), Some(all)) = (this, all) {
+        let is_merged = log.of.attempt().is_none();
+        for (text, of, is_on) in [("All steps, merged", all, is_merged), ("One step", this, !is_merged)] {
+            let command = Command::Log(LogCommand::Open(of));
+            let tone = if is_on { Tone::Marked(tokens.accent) } else { Tone::Quiet };
+            let lever = Lever::of(ui, &command).text(text).named(text).without_icon().tone(tone);
+            if lever.ui_before(ui, &mut right, head, 26.0).clicked() && !is_on {
+                out.push(command);
+            }
+        }
     }
     let mut left = head.left() + text_width(ui, title, theme::strong()) + 12.0;
     let style = (theme::mono(), tokens.muted);
-    let run_id = log.key.run_id.as_str();
+    let run_id = match &log.of {
+        LogOf::Attempt(key) => key.run_id.as_str(),
+        LogOf::Merged(keys) => runs_text(keys),
+    };
     let place = pos2(left, head.center().y);
-    left = label_at(ui, place, Align2::LEFT_CENTER, run_id, style, right - left - 170.0).right() + 12.0;
+    let width = (right - left - 170.0).max(0.0);
+    left = label_at(ui, place, Align2::LEFT_CENTER, run_id, style, width).right() + 12.0;
     let Some(extent) = log.extent() else { return };
     let about = if extent.is_exact() { "" } else { "about " };
     let n_lines = format::number(extent.n_lines as f64);
@@ -102,6 +123,32 @@ fn head_ui(ui: &mut Ui, view: View<'_>, log: &LogView, (title, head): (&str, Rec
     let style = (theme::small(), tokens.muted);
     label_at(ui, pos2(right - 4.0, head.center().y), Align2::RIGHT_CENTER, text, style, right - left);
 }
+
+/// Whose logs are merged.
+fn runs_text(keys: &[AttemptKey]) -> &str {
+    let first = keys.first().map_or("", |key| key.run_id.as_str());
+    if keys.iter().all(|key| key.run_id.as_str() == first) { first } else { "of several runs" }
+}
+
+/// The log of one step of the run that it is of, and those of all its steps; none where that is the same or not known.
+fn both_of(view: View<'_>, of: &LogOf) -> (Option<LogOf>, Option<LogOf>) {
+    let key = match of {
+        LogOf::Attempt(key) => Some(key),
+        LogOf::Merged(keys) => keys.first(),
+    };
+    let Some(key) = key else { return (None, None) };
+    let Some(entry) = view.store.run(&key.run_id) else { return (None, None) };
+    let attempts = entry.steps().iter().flat_map(|step| {
+        let key = |attempt| AttemptKey { run_id: key.run_id.clone(), step_id: step.step_id.clone(), attempt };
+        (1..=step.attempt).map(key)
+    });
+    let all: Vec<AttemptKey> = attempts.take(MAX_MERGED).collect();
+    let one = view.store.log().map_or(key, |log| &log.key);
+    if all.len() < 2 { (None, None) } else { (Some(one.clone().into()), Some(LogOf::Merged(all.into()))) }
+}
+
+/// The most logs that are merged.
+const MAX_MERGED: usize = 64;
 
 /// The last attempt of its step, as far as known.
 fn attempts_of(view: View<'_>, key: &AttemptKey) -> u32 {
@@ -120,7 +167,8 @@ fn attempt_ui(ui: &mut Ui, key: &AttemptKey, n_attempts: u32, out: &mut Commands
     });
     let _ = shown.response.accessible_name(format!("Attempt: {chosen}"));
     if chosen != key.attempt {
-        out.push(Command::Log(LogCommand::Open(AttemptKey { attempt: chosen, ..key.clone() })));
+        let key = AttemptKey { attempt: chosen, ..key.clone() };
+        out.push(Command::Log(LogCommand::Open(key.into())));
     }
 }
 
@@ -133,7 +181,7 @@ fn tools_ui(ui: &mut Ui, log: &LogView, page: &mut LogPage, out: &mut Commands) 
     ui.painter().hline(rect.x_range(), rect.top(), Stroke::new(1.0, tokens.line));
     let inner = rect.shrink2(vec2(theme::GAP, 5.0));
     let field =
-        Rect::from_min_size(inner.min, vec2((inner.width() * 0.34).clamp(150.0, 360.0), inner.height()));
+        Rect::from_min_size(inner.min, vec2((inner.width() * 0.28).clamp(140.0, 340.0), inner.height()));
     let frame = Frame::NONE
         .fill(tokens.bg)
         .stroke(Stroke::new(1.0, tokens.line))
@@ -165,6 +213,14 @@ fn tools_ui(ui: &mut Ui, log: &LogView, page: &mut LogPage, out: &mut Commands) 
         }
         left = place.right() + 4.0;
     }
+    let filter = Command::Log(LogCommand::Filter);
+    let tone = if log.is_filtered() { Tone::Marked(tokens.accent) } else { Tone::Plain };
+    let lever = Lever::of(ui, &filter).tone(tone).enabled_if(log.is_filtered() || !log.searched().is_empty());
+    let place = Rect::from_min_size(pos2(left, inner.top()), vec2(lever.width(ui), inner.height()));
+    if lever.ui_at(ui, place).clicked() {
+        out.push(filter);
+    }
+    left = place.right() + 4.0;
     let mut right = inner.right();
     for (command, is_on) in [(LogCommand::Follow, page.follows), (LogCommand::Wrap, page.wraps)] {
         let command = Command::Log(command);
@@ -172,6 +228,11 @@ fn tools_ui(ui: &mut Ui, log: &LogView, page: &mut LogPage, out: &mut Commands) 
         if Lever::of(ui, &command).tone(tone).ui_before(ui, &mut right, inner, inner.height()).clicked() {
             out.push(command);
         }
+    }
+    if let Some(begun_at) = log.extent().and_then(|extent| extent.begun_at) {
+        let place = Rect::from_min_max(pos2(right - TIME, inner.top()), pos2(right, inner.bottom()));
+        time_ui(ui, page, begun_at, place, out);
+        right = place.left() - 6.0;
     }
     if page.selected.is_some() {
         let copy = Command::Log(LogCommand::Copy);
@@ -181,8 +242,35 @@ fn tools_ui(ui: &mut Ui, log: &LogView, page: &mut LogPage, out: &mut Commands) 
     }
     if let Some(text) = hits_text(log) {
         let at = pos2(left + 6.0, inner.center().y);
-        let shown = numbers_at(ui, at, Align2::LEFT_CENTER, &text, (theme::small(), tokens.muted));
+        let shown =
+            label_at(ui, at, Align2::LEFT_CENTER, &*text, (theme::small(), tokens.muted), right - at.x - 8.0);
         ui.interact(shown, ui.scope_id().with("hits"), Sense::hover()).says(Role::Status, &text);
+    }
+}
+
+/// The width of the field for a time.
+const TIME: f32 = 108.0;
+
+/// The field for the time to go to.
+fn time_ui(ui: &mut Ui, page: &mut LogPage, begun_at: DateTime<Utc>, place: Rect, out: &mut Commands) {
+    let tokens = theme::tokens(ui);
+    let is_wrong = !page.time.trim().is_empty() && page.moment(begun_at, &Local).is_none();
+    let frame = Frame::NONE
+        .fill(tokens.bg)
+        .stroke(Stroke::new(1.0, if is_wrong { tokens.failed } else { tokens.line }))
+        .corner_radius(CornerRadius::same(theme::LEVER_RADIUS))
+        .inner_margin(Margin { left: 8, right: 8, top: 6, bottom: 6 });
+    let edit = TextEdit::singleline(&mut page.time)
+        .id(egui::Id::unique("log time"))
+        .frame(frame)
+        .font(theme::mono())
+        .hint_text("Go to 14:05")
+        .desired_width(place.width());
+    let name = if is_wrong { "Go to time: write it as 14:05 or 14:05:30" } else { "Go to time" };
+    let response = ui.put(place, edit).accessible_name(name).tip(name);
+    if response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter)) {
+        out.push(Command::Log(LogCommand::GoToTime));
+        response.request_focus();
     }
 }
 
@@ -206,7 +294,8 @@ fn hits_text(log: &LogView) -> Option<String> {
 fn lines_ui(ui: &mut Ui, log: &LogView, page: &mut LogPage, rect: Rect, out: &mut Commands) {
     let n_lines = log.n_lines();
     let bar = Rect::from_min_max(pos2(rect.right() - BAR, rect.top()), rect.max);
-    let digits = "8".repeat(n_lines.max(100).to_string().len());
+    let n_numbers = log.extent().map_or(0, |extent| extent.n_lines).max(100);
+    let digits = "8".repeat(n_numbers.to_string().len());
     let gutter = text_width(ui, &digits, theme::mono()) + theme::GAP * 2.0;
     let text = Rect::from_min_max(
         pos2(rect.left() + gutter, rect.top() + 2.0),
@@ -309,7 +398,7 @@ fn bar_ui(ui: &mut Ui, log: &LogView, page: &mut LogPage, bar: Rect, (n_fit, max
     let thumb = Rect::from_min_size(pos2(bar.left() + 3.0, top), vec2(BAR - 6.0, thumb));
     let ink = if response.hovered() || response.dragged() { tokens.muted } else { tokens.line };
     painter.rect_filled(thumb, CornerRadius::same(4), ink);
-    let Some(found) = log.found() else { return };
+    let Some(found) = log.found().filter(|_| !log.is_filtered()) else { return };
     let height = bar.height() / found.places.len().max(1) as f32;
     for (at, _) in found.places.iter().enumerate().filter(|(_, is_hit)| **is_hit) {
         let top = bar.top() + height * at as f32;
@@ -331,7 +420,8 @@ fn row_ui(
     let is_selected = page.selection().is_some_and(|lines| lines.contains(&line));
     let response = ui.interact(place, ui.scope_id().with(("line", line)), Sense::click_and_drag());
     let name = galley.as_ref().map_or("", |galley| galley.text());
-    response.says_selected(Role::ListItem, is_selected, &format!("{}: {name}", line + 1));
+    let number = log.number(line).unwrap_or(line);
+    response.says_selected(Role::ListItem, is_selected, &format!("{}: {name}", number + 1));
     if response.clicked() || response.drag_started() {
         let extends = ui.input(|input| input.modifiers.shift);
         page.selected = match page.selected {
@@ -350,12 +440,12 @@ fn row_ui(
             page.selected = Some((from, line));
         }
     }
-    let is_hit = log.hit().is_some_and(|hit| hit.line == line);
+    let is_hit = log.hit().is_some_and(|hit| hit.line == number) || log.reached() == Some(number);
     if is_selected || is_hit {
         let fill = if is_hit { tokens.tint(tokens.paused, 0.18) } else { tokens.tint(tokens.accent, 0.22) };
         ui.painter().rect_filled(place, CornerRadius::ZERO, fill);
     }
-    let number = (line + 1).to_string();
+    let number = (number + 1).to_string();
     let at = pos2(left - theme::GAP, place.top() + ROW / 2.0);
     label_at(ui, at, Align2::RIGHT_CENTER, number, (theme::mono(), tokens.muted), left);
     if let Some(galley) = galley {

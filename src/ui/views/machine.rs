@@ -20,7 +20,7 @@ const FIGURE: f32 = 26.0;
 pub(crate) fn machine_ui(ui: &mut Ui, view: View<'_>, page: &mut MachinePage, out: &mut Commands) {
     ScrollArea::vertical().id_salt("machine").auto_shrink([false, false]).show(ui, |ui| {
         ui.spacing_mut().item_spacing.y = theme::GAP;
-        plots_ui(ui, view, page.span, out);
+        plots_ui(ui, view, page, out);
         let width = ui.available_width();
         if width < WIDE {
             figures_card_ui(ui, view);

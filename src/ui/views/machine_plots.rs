@@ -1,21 +1,26 @@
 //! The plots of the machine's page, on one time axis: CPU and memory above the steps that ran, then disks and network,
 //! then free disk space.
 
+use chrono::SubsecRound;
 use egui::{Align2, Color32, Rect, Role, Sense, Stroke, Ui, UiBuilder, pos2, vec2};
 
-use super::super::command::{Command, Page};
+use super::super::command::Command;
+use super::super::limit_form::MachinePage;
+use super::super::time_line::{AxisOf, TimeCommand};
 use super::super::widgets::{AccessibleName, Card, label_at, segments_at};
 use super::axis::{
-    Axis, Chart, CurveLook, CurvePoint, LimitLine, TIMES, TOP, bound, cross_at, curve, limit_labels_at,
-    marks_ui, tip_at,
+    Axis, Chart, CurveLook, CurvePoint, LimitLine, TIMES, TOP, bound, curve, drag_limits_ui, limit_labels_at,
+    marks_ui,
 };
 use super::lanes::{Bar, LANE};
-use super::plotted::{Plotted, lines_at};
+use super::plotted::{Plotted, memory_share};
+use super::ran_then::then;
+use super::scrub::Scrub;
 use super::{Commands, View};
 use crate::api::{MachinePoint, StepSpan};
-use crate::resources::{Resource, Threshold};
+use crate::resources::{Limits, Resource};
 use crate::ui::{format, spoken, theme};
-use crate::window::HistorySpan;
+use crate::window::{HistorySpan, TimeRange};
 
 const SHARES: f32 = 124.0;
 const RATES: f32 = 64.0;
@@ -29,31 +34,37 @@ const CREASE: f32 = 8.0;
 /// The smallest full scale of rates, in bytes a second.
 const LEAST_RATE: f64 = 65_536.0;
 
-/// Both cards, and the vertical line through them.
-pub(super) fn plots_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, out: &mut Commands) {
-    let plotted = Plotted::of(view, span);
-    let (axis, bars, first) = shares_ui(ui, view, span, &plotted, out);
-    let second = traffic_ui(ui, view, span, &plotted);
-    let strips: Vec<Rect> = [first].into_iter().chain(second).collect();
-    if let Some(pointer) = cross_at(ui, axis, &strips) {
-        tip_at(ui, pointer, first, lines_at(axis.at(pointer.x), &plotted, &bars));
+/// Both cards, and the line in time through them.
+pub(super) fn plots_ui(ui: &mut Ui, view: View<'_>, page: &mut MachinePage, out: &mut Commands) {
+    let (span, limits) = (page.span, page.shown());
+    let whole = TimeRange::before(view.now, span.length());
+    let range = view.state.time.shown(AxisOf::Machine).of(whole);
+    let plotted = Plotted::of(view, span, (range != whole).then_some(range));
+    let (axis, mut scrub) = shares_ui(ui, view, (span, whole, range), (&plotted, &limits), out);
+    let (rates, free) = traffic_ui(ui, view, range, (&plotted, &limits));
+    for strip in [rates, free.frame()] {
+        scrub.strip(ui, strip, out);
     }
-}
-
-/// A curve in words.
-fn says(
-    name: &str,
-    view: View<'_>,
-    plotted: &Plotted,
-    value: fn(&MachinePoint) -> f64,
-    write: impl Fn(f64) -> String,
-) -> String {
-    let points = plotted.points.iter().map(|point| (point.at, value(point)));
-    spoken::series(name, points, write, view.now)
-}
-
-fn memory_share(point: &MachinePoint) -> f64 {
-    point.memory_used_bytes as f64 / point.memory_total_bytes.max(1) as f64
+    // Over the strips, which would take the drag.
+    let shares = LimitLine::of_shares(&limits, plotted.memory_total());
+    if let Some((of, share)) = drag_limits_ui(ui, axis, &shares, 0.01) {
+        for resource in of {
+            let total = if resource == Resource::Memory { plotted.memory_total() as f64 } else { 1.0 };
+            page.move_limit(resource, share * total, total);
+        }
+    }
+    if let Some((line, total)) = disk_line(view, &limits)
+        && let Some((_, bytes)) = drag_limits_ui(ui, free, &[line], f64::from(1 << 30))
+    {
+        page.move_limit(Resource::Disk, bytes, total as f64);
+    }
+    marks_ui(ui, axis, axis.y(0.0) + 1.0, plotted.marks.iter());
+    let then = |at| {
+        let mut then = then(view, at, plotted.heading(at));
+        then.lines.splice(1..1, plotted.traffic(at));
+        then
+    };
+    scrub.show_line(ui, then, out);
 }
 
 /// The legend of the curves, at the right end of a card's head.
@@ -74,33 +85,33 @@ fn place(ui: &mut Ui, height: f32) -> Rect {
     Rect::from_min_max(rect.min + vec2(theme::GAP, 0.0), rect.max - vec2(theme::GAP + 8.0, 4.0))
 }
 
-/// CPU, memory and the steps. Returns the axis, the bars and their place.
-fn shares_ui<'p>(
+/// CPU, memory and the steps. Returns the axis, and the line that crosses it.
+fn shares_ui<'v>(
     ui: &mut Ui,
-    view: View<'_>,
-    span: HistorySpan,
-    plotted: &'p Plotted,
+    view: View<'v>,
+    (span, whole, range): (HistorySpan, TimeRange, TimeRange),
+    (plotted, limits): (&Plotted<'_>, &Limits),
     out: &mut Commands,
-) -> (Axis, Vec<(&'p StepSpan, String)>, Rect) {
+) -> (Axis, Scrub<'v>) {
     let tokens = theme::tokens(ui);
     Card::new("CPU and memory").show(ui, |ui, rect| {
         let all = HistorySpan::ALL.map(|span| (span, span_text(span), span_name(span)));
         let (chosen, left) = segments_at(ui, rect, span, &all);
         out.extend(chosen.map(Command::ShowSpan));
-        legend_at(ui, rect, left - 18.0, &[("CPU", tokens.running), ("Memory", tokens.queued)]);
+        let head = rect;
         let n_lanes = if ui.ctx().content_rect().height() < HIGH { LANES } else { LANES_OF_HIGH };
         let below = CREASE + n_lanes as f32 * LANE;
         let rect = place(ui, SHARES + below + TIMES + 4.0);
-        let limits = LimitLine::of_shares(view.store.watched().limits(), plotted.memory_total());
+        let limits = LimitLine::of_shares(limits, plotted.memory_total());
         let chart = Chart {
             id: "history of shares",
             says: format!(
                 "{}; {}",
-                says("CPU", view, plotted, |point| point.cpu_fraction, format::percent),
-                says("memory", view, plotted, memory_share, format::percent)
+                plotted.says("CPU", |point| point.cpu_fraction, format::percent, view.now),
+                plotted.says("memory", memory_share, format::percent, view.now)
             ),
             now: view.now,
-            span: span.length(),
+            range,
             top: TOP,
             below: f64::from(below / SHARES),
             levels: vec![0.0, 0.5, 1.0],
@@ -108,17 +119,21 @@ fn shares_ui<'p>(
             has_times: true,
         };
         let axis = chart.show(&mut ui.new_child(UiBuilder::new().max_rect(rect)), |plot| {
-            let points = || plotted.points.iter();
+            let points = || plotted.points();
             let look = |color, is_filled| CurveLook { color, is_filled, gap: plotted.gap };
             let cpu = points().map(|point| (point.at, point.cpu_fraction.min(1.0), point.cpu_peak.min(1.0)));
-            curve(plot, view.now, look(tokens.running, true), cpu);
+            curve(plot, range, look(tokens.running, true), cpu);
             let memory = points().map(|point| {
                 let share = |bytes: u64| bytes as f64 / point.memory_total_bytes.max(1) as f64;
                 (point.at, share(point.memory_used_bytes), share(point.memory_peak_bytes))
             });
-            curve(plot, view.now, look(tokens.queued, false), memory);
+            curve(plot, range, look(tokens.queued, false), memory);
             limits.iter().for_each(|limit| limit.put(plot, tokens.failed));
         });
+        let mut scrub = Scrub::new(view, (AxisOf::Machine, "Time of the machine"), axis.scale, whole);
+        scrub.strip(ui, axis.frame(), out);
+        let left = scrub.levers_at(ui, head, left - 12.0, out);
+        legend_at(ui, head, left - 18.0, &[("CPU", tokens.running), ("Memory", tokens.queued)]);
         limit_labels_at(ui, axis, &limits);
         if plotted.is_empty() {
             let at = pos2(axis.frame().center().x, axis.y(0.5));
@@ -134,20 +149,19 @@ fn shares_ui<'p>(
             let response = ui.interact(place, ui.scope_id().with("nothing yet"), Sense::hover());
             response.says(Role::Label, text);
         }
-        let bars = bars_ui(ui, view, (axis, n_lanes), plotted, out);
-        marks_ui(ui, axis, axis.y(0.0) + 1.0, plotted.marks.iter());
-        (axis, bars, axis.frame())
+        bars_ui(ui, view, (axis, n_lanes), plotted, out);
+        (axis, scrub)
     })
 }
 
 /// The steps below the curves. If there are too many for the lanes, those that used most are shown.
-fn bars_ui<'p>(
+fn bars_ui(
     ui: &mut Ui,
     view: View<'_>,
     (axis, n_lanes): (Axis, usize),
-    plotted: &'p Plotted,
+    plotted: &Plotted<'_>,
     out: &mut Commands,
-) -> Vec<(&'p StepSpan, String)> {
+) {
     let tokens = theme::tokens(ui);
     let (frame, top) = (axis.frame(), axis.y(0.0) + CREASE);
     let memory = plotted.memory_total().max(1) as f64;
@@ -155,10 +169,11 @@ fn bars_ui<'p>(
         let share = 0.02 + span.cpu_peak + span.memory_peak_bytes as f64 / memory;
         (span.until - span.from).as_seconds_f64().max(1.0) * share
     };
-    let mut spans: Vec<&StepSpan> = plotted.spans().iter().collect();
+    let is_shown = |span: &&StepSpan| axis.scale.range.sees(span.from, span.until);
+    let mut spans: Vec<&StepSpan> = plotted.spans().iter().filter(is_shown).collect();
     spans.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
     let mut lanes: Vec<Vec<Rect>> = vec![Vec::new(); n_lanes];
-    let (mut shown, mut n_left) = (Vec::new(), 0);
+    let (mut n_shown, mut n_left) = (0, 0);
     for span in spans {
         let run = view.store.run(&span.key.run_id).map(|entry| &entry.run);
         let of = run.map_or_else(|| span.key.run_id.to_string(), |run| run.pipeline_id.to_string());
@@ -168,7 +183,7 @@ fn bars_ui<'p>(
         let free = lanes.iter_mut().enumerate().find_map(|(n, taken)| {
             let lane =
                 Rect::from_min_size(pos2(frame.left(), top + n as f32 * LANE), vec2(frame.width(), LANE));
-            let place = bar.place(axis, lane);
+            let place = bar.place(axis.scale, lane);
             let is_free = !taken.iter().any(|other| other.x_range().intersects(place.x_range().expand(1.0)));
             is_free.then(|| {
                 taken.push(place);
@@ -179,22 +194,23 @@ fn bars_ui<'p>(
             n_left += 1;
             continue;
         };
-        bar.paint(ui, &ui.painter_at(frame), axis, place, f32::MIN);
+        bar.paint(ui, &ui.painter_at(frame), axis.scale, place, f32::MIN);
         let key = &span.key;
         let id = ui.scope_id().with(("bar", key.run_id.as_str(), key.step_id.as_str(), key.attempt));
-        let sense = if run.is_some() { Sense::click() } else { Sense::hover() };
-        let response = ui.interact(place.intersect(frame), id, sense);
+        let response = ui.interact(place.intersect(frame), id, Sense::click());
         let name = format!("{text}, CPU {} at most", format::percent(span.cpu_peak));
-        response.says_enabled(Role::Button, run.is_some(), &name);
+        response.says(Role::Button, &name);
         if response.clicked() {
-            out.push(Command::Select(Some(key.run_id.clone())));
-            out.push(Command::Show(Page::Now));
+            // By a key, the log is opened where the step began.
+            let pointer = response.interact_pointer_pos();
+            let at = pointer.map_or(span.from, |pointer| axis.scale.at(pointer.x)).trunc_subsecs(0);
+            out.push(Command::Time(TimeCommand::OpenLogs(vec![key.clone()], at)));
         }
-        shown.push((span, of));
+        n_shown += 1;
     }
     let style = (theme::small(), tokens.faint);
     let left = frame.left() - super::axis::GUTTER;
-    let text = if shown.is_empty() { "no step ran" } else { "steps" };
+    let text = if n_shown == 0 { "no step ran" } else { "steps" };
     label_at(
         ui,
         pos2(left, top + LANE / 2.0),
@@ -207,14 +223,18 @@ fn bars_ui<'p>(
         let at = pos2(left, top + LANE * 1.5);
         label_at(ui, at, Align2::LEFT_CENTER, format!("{n_left} lighter not shown"), style, 116.0);
     }
-    shown
 }
 
 /// A curve of rates: its name, its colour, and its figure.
 type Rate = (&'static str, Color32, fn(&MachinePoint) -> u64);
 
-/// Disks and network, and free space. Returns the places of the two plots; empty while there is nothing to plot.
-fn traffic_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, plotted: &Plotted) -> Vec<Rect> {
+/// Disks and network, and free space. Returns the place of the one plot, and the axis of the other.
+fn traffic_ui(
+    ui: &mut Ui,
+    view: View<'_>,
+    range: TimeRange,
+    (plotted, limits): (&Plotted<'_>, &Limits),
+) -> (Rect, Axis) {
     let tokens = theme::tokens(ui);
     let rates: [Rate; 4] = [
         ("Disk read", tokens.running, |point| point.disk_read_rate),
@@ -224,8 +244,7 @@ fn traffic_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, plotted: &Plotted)
     ];
     Card::new("Disk and network").show(ui, |ui, rect| {
         legend_at(ui, rect, rect.right(), &rates.map(|(text, color, _)| (text, color)));
-        let most =
-            rates.iter().flat_map(|(_, _, rate)| plotted.points.iter().map(rate)).max().unwrap_or_default();
+        let most = rates.iter().flat_map(|(_, _, rate)| plotted.points().map(rate)).max().unwrap_or_default();
         let top = full_scale((most as f64).max(LEAST_RATE));
         let text = |rate: f64| {
             if rate == 0.0 { String::new() } else { format!("{}/s", format::bytes(rate as u64)) }
@@ -234,12 +253,11 @@ fn traffic_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, plotted: &Plotted)
             id: "history of rates",
             says: rates
                 .map(|(name, _, value)| {
-                    let points = plotted.points.iter().map(|point| (point.at, value(point) as f64));
-                    spoken::series(name, points, spoken::rate, view.now)
+                    plotted.says(name, |point| value(point) as f64, spoken::rate, view.now)
                 })
                 .join("; "),
             now: view.now,
-            span: span.length(),
+            range,
             top: top * TOP,
             below: 0.0,
             levels: vec![0.0, top / 2.0, top],
@@ -250,47 +268,37 @@ fn traffic_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, plotted: &Plotted)
         let axis = chart.show(&mut ui.new_child(UiBuilder::new().max_rect(rect)), |plot| {
             for (_, color, rate) in rates {
                 let look = CurveLook { color, is_filled: false, gap: plotted.gap };
-                curve(plot, view.now, look, plotted.points.iter().map(|point| flat(point, rate(point))));
+                curve(plot, range, look, plotted.points().map(|point| flat(point, rate(point))));
             }
         });
-        vec![axis.frame(), free_ui(ui, view, span, plotted).frame()]
+        (axis.frame(), free_ui(ui, view, range, (plotted, limits)))
     })
 }
 
 /// Free space on the data directory's disk, with the limit if that is near.
-fn free_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, plotted: &Plotted) -> Axis {
+fn free_ui(
+    ui: &mut Ui,
+    view: View<'_>,
+    range: TimeRange,
+    (plotted, limits): (&Plotted<'_>, &Limits),
+) -> Axis {
     let tokens = theme::tokens(ui);
-    let most =
-        plotted.points.iter().map(|point| point.disk_free_bytes).max().unwrap_or_default().max(1 << 20);
+    let most = plotted.points().map(|point| point.disk_free_bytes).max().unwrap_or_default().max(1 << 20);
     let top = most as f64 * 1.15;
     let text = |bytes: f64| {
         if bytes == 0.0 { String::new() } else { format!("{} free", format::bytes(bytes as u64)) }
     };
-    let total = view
-        .store
-        .machine()
-        .back()
-        .and_then(|sample| sample.volumes.first())
-        .map(|volume| volume.total_bytes);
-    let limit = view.store.watched().limits().of(Resource::Disk);
-    let line = limit.and_then(|limit| {
-        let value = match limit.raise_at() {
-            Threshold::Fraction(share) => share * total? as f64,
-            Threshold::Bytes(bytes) => bytes as f64,
-        };
-        (value <= top).then(|| LimitLine { value, text: format!("disk limit {} free", bound(limit)) })
-    });
+    let line = disk_line(view, limits).map(|(line, _)| line).filter(|line| line.value <= top);
     let chart = Chart {
         id: "history of free space",
-        says: says(
+        says: plotted.says(
             "Free space",
-            view,
-            plotted,
             |point| point.disk_free_bytes as f64,
             |free| format::bytes(free as u64),
+            view.now,
         ),
         now: view.now,
-        span: span.length(),
+        range,
         top,
         below: 0.0,
         levels: vec![0.0, most as f64],
@@ -300,11 +308,20 @@ fn free_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, plotted: &Plotted) ->
     let rect = place(ui, FREE + TIMES + 4.0);
     let axis = chart.show(&mut ui.new_child(UiBuilder::new().max_rect(rect)), |plot| {
         let look = CurveLook { color: tokens.accent, is_filled: true, gap: plotted.gap };
-        curve(plot, view.now, look, plotted.points.iter().map(|point| flat(point, point.disk_free_bytes)));
+        curve(plot, range, look, plotted.points().map(|point| flat(point, point.disk_free_bytes)));
         line.iter().for_each(|line| line.put(plot, tokens.failed));
     });
     limit_labels_at(ui, axis, line.as_slice());
     axis
+}
+
+/// The limit of free space, and the size of the disk; none without a limit.
+fn disk_line(view: View<'_>, limits: &Limits) -> Option<(LimitLine, u64)> {
+    let limit = limits.of(Resource::Disk)?;
+    let total = view.store.machine().back()?.volumes.first()?.total_bytes;
+    let value = limit.raise_at().of(total as f64);
+    let text = format!("disk limit {} free", bound(limit));
+    Some((LimitLine { value, text, of: vec![Resource::Disk] }, total))
 }
 
 fn flat(point: &MachinePoint, value: u64) -> CurvePoint {

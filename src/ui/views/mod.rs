@@ -32,7 +32,9 @@ mod palette;
 mod pipeline_card;
 mod pipelines;
 mod plotted;
+mod ran_then;
 mod recent;
+mod run_compare;
 mod run_facts;
 mod run_gantt;
 mod run_graph;
@@ -41,6 +43,7 @@ mod run_page;
 mod run_steps;
 mod running;
 mod schedule;
+mod scrub;
 mod settings;
 mod start_sheet;
 mod timeline;
@@ -66,6 +69,7 @@ pub(super) use banner::strip_ui;
 pub(super) use dialogs::overlay_ui;
 pub(super) use frame::{header_ui, rail_ui};
 pub(super) use palette::PaletteState;
+pub(super) use run_compare::other_run;
 pub(super) use toasts::toasts_ui;
 
 /// What a view paints from.

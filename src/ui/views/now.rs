@@ -28,7 +28,7 @@ pub(crate) fn now_ui(ui: &mut Ui, view: View<'_>, page: &mut NowPage, out: &mut 
     let is_wide = window.width() >= WIDE;
     let has_selected = view.store.selected().is_some();
     let has_room = is_wide || !has_selected || window.height() >= LOW;
-    if !view.store.machine().is_empty() && has_room {
+    if (view.store.is_loaded() || !view.store.machine().is_empty()) && has_room {
         Panel::bottom("timeline")
             .frame(Frame::NONE.inner_margin(Margin { top: theme::GAP as i8, ..Margin::ZERO }))
             .show_separator_line(false)

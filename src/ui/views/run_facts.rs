@@ -2,8 +2,9 @@
 //! definition.
 
 use egui::{RichText, TextWrapMode, Ui, vec2};
+use serde_json::Value;
 
-use super::super::widgets::paragraph;
+use super::super::widgets::{one_line, paragraph};
 use super::detail::decision_text;
 use super::run_page::{RunPage, scrolled_card};
 use crate::ui::{format, theme};
@@ -12,14 +13,15 @@ use crate::window::RunFacts;
 /// A card with what `rows` adds; a sentence as long as the facts are not known, or if `none` says that there are none.
 fn facts_card(ui: &mut Ui, page: RunPage<'_>, title: &str, rows: impl FnOnce(&mut Ui, &RunFacts)) {
     scrolled_card(ui, title, |ui| {
-        indented(ui, |ui| match page.facts {
+        facts_body(ui, |ui| match page.facts {
             Some(facts) => rows(ui, facts),
             None => remark_ui(ui, "Reading…"),
         });
     });
 }
 
-fn indented(ui: &mut Ui, content: impl FnOnce(&mut Ui)) {
+/// The inside of such a card.
+pub(crate) fn facts_body(ui: &mut Ui, content: impl FnOnce(&mut Ui)) {
     let margin = egui::Margin { left: 12, right: 12, top: 2, bottom: 10 };
     egui::Frame::NONE.inner_margin(margin).show(ui, |ui| {
         ui.set_width(ui.available_width());
@@ -28,7 +30,7 @@ fn indented(ui: &mut Ui, content: impl FnOnce(&mut Ui)) {
     });
 }
 
-fn remark_ui(ui: &mut Ui, text: &str) {
+pub(crate) fn remark_ui(ui: &mut Ui, text: &str) {
     let muted = theme::tokens(ui).muted;
     paragraph(ui, text, (theme::body(), muted));
 }
@@ -67,7 +69,51 @@ pub(crate) fn checkpoints_ui(ui: &mut Ui, page: RunPage<'_>) {
         }
         for checkpoint in &facts.checkpoints {
             let when = format::when(checkpoint.at, page.view.now);
-            pair_ui(ui, &format!("{}\n{when}", checkpoint.step_id), &checkpoint.text);
+            let title = format!("{}, {when}", checkpoint.step_id);
+            match &checkpoint.tree {
+                Some(tree) => tree_ui(ui, (&title, &checkpoint.step_id), tree, 0),
+                None => pair_ui(ui, &title, &checkpoint.text),
+            }
+        }
+    });
+}
+
+/// Children of a node that are shown.
+const MAX_CHILDREN: usize = 200;
+/// A node that is deeper is shown as text.
+const MAX_DEPTH: usize = 12;
+
+/// A value with all that is in it: a node that has something below opens and closes.
+fn tree_ui(ui: &mut Ui, (name, id): (&str, &str), value: &Value, depth: usize) {
+    let child = |ui: &mut Ui, name: &str, value: &Value| tree_ui(ui, (name, name), value, depth + 1);
+    let n_children = match value {
+        Value::Object(values) => values.len(),
+        Value::Array(values) => values.len(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    };
+    if n_children == 0 || depth >= MAX_DEPTH {
+        let text = if let Value::String(text) = value { text.clone() } else { value.to_string() };
+        return pair_ui(ui, name, &text);
+    }
+    let n = match (value.is_array(), n_children) {
+        (false, 1) => "1 entry".to_owned(),
+        (false, n) => format!("{n} entries"),
+        (true, n) => format::count(n, "element"),
+    };
+    let title = RichText::new(one_line(&format!("{name} · {n}"))).font(theme::body());
+    egui::CollapsingHeader::new(title).id_salt(id).default_open(depth < 2).show(ui, |ui| {
+        match value {
+            Value::Object(values) => {
+                values.iter().take(MAX_CHILDREN).for_each(|(name, value)| child(ui, name, value));
+            }
+            Value::Array(values) => {
+                let rows = values.iter().enumerate().take(MAX_CHILDREN);
+                rows.for_each(|(n, value)| child(ui, &n.to_string(), value));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+        if n_children > MAX_CHILDREN {
+            remark_ui(ui, &format!("and {} more", n_children - MAX_CHILDREN));
         }
     });
 }

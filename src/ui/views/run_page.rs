@@ -13,12 +13,14 @@ use super::super::widgets::{
     text_width,
 };
 use super::log_tail::log_tail_ui;
+use super::run_compare::compare_ui;
 use super::run_facts::{checkpoints_ui, decisions_ui, definition_ui, outputs_ui, params_ui};
 use super::run_gantt::{gantt_height, gantt_ui};
 use super::run_graph::Graph;
 use super::run_steps::steps_ui;
 use super::running::state_text;
 use super::{Commands, View, menus};
+use crate::api;
 use crate::base::id::StepId;
 use crate::run::{RunState, StepState, StepSummary};
 use crate::ui::{format, theme};
@@ -53,6 +55,19 @@ pub(crate) fn run_header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     );
     let more = Lever::icon(Icon::More, format!("More for {}", run.run_id)).ui(&mut levers);
     menus::more_menu_ui(&more, &entry.run, out);
+    if entry.run.state.is_ended() {
+        let command = Command::AskStartLike(entry.run.run_id.clone());
+        if Lever::of(&levers, &command).ui(&mut levers).clicked() {
+            out.push(command);
+        }
+        if let Some(command) = retry_from(view, entry) {
+            let lever = Lever::of(&levers, &command);
+            let lever = lever.text(command.label().text).named(retry_name(view));
+            if lever.ui(&mut levers).clicked() {
+                out.push(command);
+            }
+        }
+    }
     for action in levers_of(entry).into_iter().rev() {
         let command = Command::Send(action);
         if Lever::of_selected(&levers, &command).ui(&mut levers).clicked() {
@@ -82,6 +97,18 @@ pub(crate) fn run_header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         let place = label_at(ui, pos2(left, y), Align2::LEFT_CENTER, id, style, right - left);
         ui.interact(place, ui.scope_id().with("id"), Sense::hover()).says(Role::Label, id);
     }
+}
+
+/// Runs the chosen step of an ended run again, and all that need it.
+fn retry_from(view: View<'_>, entry: &RunEntry) -> Option<Command> {
+    let chosen = view.store.chosen_step()?;
+    let has_begun = |step: &&StepSummary| step.step_id == *chosen && step.attempt > 0;
+    let step = entry.steps().iter().find(has_begun)?;
+    Some(Command::Send(Action::Do(api::Command::retry(&entry.run.run_id, Some(step.step_id.clone())))))
+}
+
+fn retry_name(view: View<'_>) -> String {
+    format!("Retry from {}", view.store.chosen_step().map_or("", StepId::as_str))
 }
 
 /// The levers of the run in their order.
@@ -119,6 +146,7 @@ pub(crate) fn run_page_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         RunTab::Outputs => outputs_ui(ui, page),
         RunTab::Decisions => decisions_ui(ui, page),
         RunTab::Definition => definition_ui(ui, page),
+        RunTab::Compare => compare_ui(ui, page, out),
         RunTab::Log => page.log_ui(ui, ui.available_height(), out),
     }
 }
@@ -173,6 +201,11 @@ impl<'a> RunPage<'a> {
         earlier
     }
 
+    /// How long a step usually takes.
+    pub(crate) fn usual(self, step_id: &StepId) -> Option<TimeDelta> {
+        self.facts?.usual.steps.get(step_id).copied()
+    }
+
     /// How a step's row or node answers: a click chooses the step, a second one or Enter opens its log.
     pub(crate) fn pull_step(self, response: &Response, step_id: &StepId, out: &mut Commands) {
         let is_entered =
@@ -200,10 +233,13 @@ impl<'a> RunPage<'a> {
         let took = if run.state.is_ended() { format::duration(took) } else { format::clock(took) };
         let frozen = TimeDelta::milliseconds((run.frozen_seconds * 1000.0) as i64)
             + run.frozen_since.map_or(TimeDelta::zero(), |since| (now - since).max(TimeDelta::zero()));
-        let took_remark = match self.entry.remaining_time(now) {
-            Some(left) => format!("{} left", format::about(left)),
-            None if frozen > TimeDelta::zero() => format!("and {} frozen", format::about(frozen)),
-            None => String::new(),
+        let usual = self.facts.and_then(|facts| facts.usual.run).map(format::duration);
+        let took_remark = match (self.entry.remaining_time(now), usual) {
+            (Some(left), Some(usual)) => format!("{} left, usually {usual}", format::about(left)),
+            (Some(left), None) => format!("{} left", format::about(left)),
+            (None, _) if frozen > TimeDelta::zero() => format!("and {} frozen", format::about(frozen)),
+            (None, Some(usual)) => format!("usually {usual}"),
+            (None, None) => String::new(),
         };
         let ended = match run.finished_at {
             Some(at) => format::when(at, now),
@@ -322,7 +358,7 @@ impl<'a> RunPage<'a> {
     fn count(self, tab: RunTab) -> Option<usize> {
         let facts = self.facts;
         match tab {
-            RunTab::Overview | RunTab::Definition | RunTab::Log => None,
+            RunTab::Overview | RunTab::Definition | RunTab::Compare | RunTab::Log => None,
             RunTab::Steps => Some(self.entry.steps().len()),
             RunTab::Parameters => facts.map(|facts| facts.params.len()),
             RunTab::Checkpoints => facts.map(|facts| facts.checkpoints.len()),

@@ -2,23 +2,29 @@
 
 use egui::{Align2, Id, Rect, Ui, pos2, vec2};
 
+use super::super::command::Command;
+use super::super::log_page::LogCommand;
 use super::super::widgets::{Corners, Icon, RowKind, label_at, numbers_at, row_ui, state_at};
 use super::Commands;
 use super::detail::{exit_text, took_text};
 use super::run_page::{RunPage, scrolled_card};
+use crate::base::id::AttemptKey;
 use crate::run::StepSummary;
 use crate::ui::{format, theme};
 use crate::window::StepsKnown;
 use chrono::TimeDelta;
 
+/// The height of a row of an earlier attempt.
+const ATTEMPT: f32 = 24.0;
 /// The height of a row.
 const ROW: f32 = 40.0;
 /// The figures at the right of a row, from the right: caption and width.
-const FIGURES: [(&str, f32); 6] = [
+const FIGURES: [(&str, f32); 7] = [
     ("Written", 76.0),
     ("Peak", 76.0),
     ("CPU time", 76.0),
-    ("Took", 72.0),
+    ("Usually", 68.0),
+    ("Took", 68.0),
     ("Exit", 68.0),
     ("Attempt", 60.0),
 ];
@@ -46,8 +52,12 @@ pub(crate) fn steps_ui(ui: &mut Ui, page: RunPage<'_>, out: &mut Commands) {
             let at = pos2(right, head.center().y);
             label_at(ui, at, Align2::RIGHT_CENTER, caption, muted.clone(), width);
         }
+        let earlier = page.earlier();
         for step in steps {
             step_ui(ui, page, step, out);
+            for attempt in earlier.iter().filter(|it| it.step_id == step.step_id) {
+                attempt_ui(ui, page, attempt, out);
+            }
         }
     });
 }
@@ -57,6 +67,36 @@ pub(crate) fn no_steps(page: RunPage<'_>) -> &'static str {
     match page.entry.steps_known() {
         StepsKnown::Whole => "The program that started this run drives it; it has no steps here",
         StepsKnown::Partly => "Reading its steps…",
+    }
+}
+
+/// An earlier attempt, below its step; it opens its log.
+fn attempt_ui(ui: &mut Ui, page: RunPage<'_>, attempt: &StepSummary, out: &mut Commands) {
+    let tokens = theme::tokens(ui);
+    let exit = match exit_text(attempt) {
+        exit if exit.is_empty() => String::new(),
+        exit => format!(", exit {exit}"),
+    };
+    let text = format!(
+        "attempt {} {}{exit}, took {}",
+        attempt.attempt,
+        attempt.state,
+        took_text(attempt, page.view)
+    );
+    let run_id = &page.entry.run.run_id;
+    let id = Id::unique(("attempt of page", run_id.as_str(), attempt.step_id.as_str(), attempt.attempt));
+    let name = format!("{}, {text}: open its log", attempt.step_id);
+    let kind = RowKind { name: &name, is_selected: false, corners: Corners::Square };
+    let (rect, response) = row_ui(ui, id, ATTEMPT, &kind);
+    if response.clicked() {
+        let (run_id, step_id) = (run_id.clone(), attempt.step_id.clone());
+        let key = AttemptKey { run_id, step_id, attempt: attempt.attempt };
+        out.push(Command::Log(LogCommand::Open(key.into())));
+    }
+    if ui.is_rect_visible(rect) {
+        let left = columns(rect).step.left();
+        let style = (theme::small(), tokens.step_state(attempt.state));
+        label_at(ui, pos2(left, rect.center().y), Align2::LEFT_CENTER, text, style, rect.right() - left);
     }
 }
 
@@ -86,6 +126,7 @@ fn step_ui(ui: &mut Ui, page: RunPage<'_>, step: &StepSummary, out: &mut Command
         step.written_bytes.map(format::bytes).unwrap_or_default(),
         step.peak_rss_bytes.map(format::bytes).unwrap_or_default(),
         cpu.map(format::duration).unwrap_or_default(),
+        page.usual(&step.step_id).map(format::duration).unwrap_or_default(),
         took_text(step, page.view),
         exit_text(step),
         if step.attempt > 0 { step.attempt.to_string() } else { String::new() },

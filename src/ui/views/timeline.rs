@@ -1,28 +1,29 @@
 //! The machine and the steps on one time axis: CPU and memory with their limits above, a lane for each run below, and a
 //! vertical line through both at the pointer.
 
-use chrono::{DateTime, Local, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use egui::{Align2, Rect, Sense, Stroke, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::Command;
+use super::super::time_line::{AxisOf, TimeCommand};
 use super::super::widgets::{AccessibleName, Card, label_at};
-use super::axis::{
-    Axis, Chart, CurveLook, GUTTER, LimitLine, TIMES, TOP, cross_at, curve, limit_labels_at, marks_ui, tip_at,
-};
+use super::axis::{Axis, Chart, CurveLook, GUTTER, LimitLine, TIMES, TOP, curve, limit_labels_at, marks_ui};
 use super::lanes::{Bar, LANE};
+use super::plotted::{Plotted, memory_share};
+use super::ran_then::{attempts_at, spans, then};
+use super::scrub::Scrub;
 use super::{Commands, View};
-use crate::resources::MachineSample;
-use crate::run::{RunState, StepState};
-use crate::ui::{format, spoken, theme};
-use crate::window::{AppStore, MAX_RECENT, RunEntry, SAMPLE_SPAN};
+use crate::run::StepState;
+use crate::ui::{format, theme};
+use crate::window::{HistorySpan, RunEntry, TimeRange};
 
 /// The smallest height of the curves.
 const PLOT: f32 = 64.0;
 const MAX_LANES: usize = 4;
 /// The gap between the curves and the lanes.
 const CREASE: f32 = 8.0;
-/// A longer time without samples is a gap in the curve.
-const GAP: TimeDelta = TimeDelta::seconds(15);
+/// The width of the levers that zoom.
+const LEVERS: f32 = 84.0;
 
 pub(crate) fn timeline_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let is_empty = view.store.living().len() + view.store.recent().len() == 0;
@@ -39,11 +40,17 @@ pub(crate) fn timeline_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         let inner =
             Rect::from_min_max(card.min + vec2(theme::GAP, 10.0), card.max - vec2(theme::GAP + 8.0, 10.0));
         legend_at(ui, inner);
+        let plotted = Plotted::of(view, HistorySpan::Hour, None);
+        let whole = whole(view, &plotted);
         let mut child = ui.new_child(UiBuilder::new().max_rect(inner));
-        let memory = view.store.machine().back().map_or(0, |sample| sample.memory_total_bytes);
-        let limits = LimitLine::of_shares(view.store.watched().limits(), memory);
-        let axis = plot_ui(&mut child, view, &limits, f64::from(below / curves));
+        let limits = LimitLine::of_shares(view.store.watched().limits(), plotted.memory_total());
+        let axis = plot_ui(&mut child, view, (&plotted, whole), &limits, f64::from(below / curves));
         let frame = axis.frame();
+        let mut scrub =
+            Scrub::new(view, (AxisOf::Now, "Time of the machine and the runs"), axis.scale, whole);
+        scrub.strip(ui, frame, out);
+        let levers = Rect::from_min_size(inner.min + vec2(0.0, 36.0), vec2(LEVERS, 20.0));
+        scrub.levers_at(ui, levers, levers.right(), out);
         limit_labels_at(ui, axis, &limits);
         let top = axis.y(0.0) + CREASE;
         let runs = shown_runs(view, axis);
@@ -54,18 +61,17 @@ pub(crate) fn timeline_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             let size = vec2(frame.width(), n_each as f32 * LANE);
             band_ui(ui, Rect::from_min_size(pos2(frame.left(), top), size), axis, entry, view, out);
         }
-        marks_ui(ui, axis, axis.y(0.0) + 1.0, view.store.watched().marks().iter());
-        if let Some(pointer) = cross_at(ui, axis, &[frame]) {
-            tip_at(ui, pointer, frame, lines_at(axis.at(pointer.x), view));
-        }
+        marks_ui(ui, axis, axis.y(0.0) + 1.0, plotted.marks.iter());
+        scrub.show_line(ui, |at| then(view, at, plotted.heading(at)), out);
     });
 }
 
-/// How far back the axis reaches. A window that has just opened shows a shorter time, so that details can be seen.
-fn span(view: View<'_>) -> TimeDelta {
-    let oldest = view.store.machine().front().map_or(TimeDelta::zero(), |sample| view.now - sample.at);
-    let spans = [TimeDelta::minutes(2), TimeDelta::minutes(5)];
-    spans.into_iter().find(|span| oldest <= *span).unwrap_or(SAMPLE_SPAN)
+/// The time that can be shown: an hour, or less if nothing older is known, so that details can be seen.
+fn whole(view: View<'_>, plotted: &Plotted<'_>) -> TimeRange {
+    let oldest = plotted.points().next().map_or(TimeDelta::zero(), |point| view.now - point.at);
+    let spans = [2, 5, 10, 30].map(TimeDelta::minutes);
+    let span = spans.into_iter().find(|span| oldest <= *span).unwrap_or(HistorySpan::Hour.length());
+    TimeRange::before(view.now, span)
 }
 
 /// The runs with a lane: only the selected one, else the living ones and then those whose end is on the axis.
@@ -73,7 +79,9 @@ fn shown_runs<'a>(view: View<'a>, axis: Axis) -> Vec<&'a RunEntry> {
     if let Some(selected) = view.store.selected() {
         return vec![selected];
     }
-    let ended = view.store.recent().take_while(|entry| entry.ended_at() > axis.from());
+    let range = axis.scale.range;
+    let ended = view.store.recent().take_while(|entry| entry.ended_at() > range.from);
+    let ended = ended.filter(|entry| entry.run.started_at < range.until);
     let begun = view.store.living().filter(|entry| !spans(entry, view.now).is_empty());
     let mut runs: Vec<&RunEntry> = begun.chain(ended).take(MAX_LANES).collect();
     runs.sort_by(|a, b| (a.run.started_at, &a.run.run_id).cmp(&(b.run.started_at, &b.run.run_id)));
@@ -92,13 +100,24 @@ fn legend_at(ui: &Ui, rect: Rect) {
 
 /// The curves and both axes in the whole of `ui`. Below zero there is room of size `below`, relative to the height from
 /// 0 to 1.
-fn plot_ui(ui: &mut Ui, view: View<'_>, limits: &[LimitLine], below: f64) -> Axis {
+fn plot_ui(
+    ui: &mut Ui,
+    view: View<'_>,
+    (plotted, whole): (&Plotted<'_>, TimeRange),
+    limits: &[LimitLine],
+    below: f64,
+) -> Axis {
     let tokens = theme::tokens(ui);
+    let range = view.state.time.shown(AxisOf::Now).of(whole);
     let chart = Chart {
         id: "machine",
-        says: says(view),
+        says: format!(
+            "{}; {}",
+            plotted.says("CPU", |point| point.cpu_fraction, format::percent, view.now),
+            plotted.says("memory", memory_share, format::percent, view.now)
+        ),
         now: view.now,
-        span: span(view),
+        range,
         top: TOP,
         below,
         levels: vec![0.0, 0.5, 1.0],
@@ -106,67 +125,15 @@ fn plot_ui(ui: &mut Ui, view: View<'_>, limits: &[LimitLine], below: f64) -> Axi
         has_times: true,
     };
     chart.show(ui, |plot| {
-        let from = view.now - SAMPLE_SPAN - GAP;
-        let samples = || view.store.machine().iter().filter(move |sample| sample.at >= from);
-        let point = |at: DateTime<Utc>, share: f64| (at, share.clamp(0.0, 1.0), 0.0);
-        let cpu = CurveLook { color: tokens.running, is_filled: true, gap: GAP };
-        curve(plot, view.now, cpu, samples().map(|sample| point(sample.at, sample.cpu_fraction)));
-        let memory = CurveLook { color: tokens.queued, is_filled: false, gap: GAP };
-        curve(plot, view.now, memory, samples().map(|sample| point(sample.at, memory_share(sample))));
+        let flat = |at, share: f64| (at, share.clamp(0.0, 1.0), 0.0);
+        let cpu = CurveLook { color: tokens.running, is_filled: true, gap: plotted.gap };
+        curve(plot, range, cpu, plotted.points().map(|point| flat(point.at, point.cpu_fraction)));
+        let memory = CurveLook { color: tokens.queued, is_filled: false, gap: plotted.gap };
+        curve(plot, range, memory, plotted.points().map(|point| flat(point.at, memory_share(point))));
         for limit in limits {
             limit.put(plot, tokens.failed);
         }
     })
-}
-
-/// The curves in words.
-fn says(view: View<'_>) -> String {
-    let of = |name, value: fn(&MachineSample) -> f64| {
-        let points = view.store.machine().iter().map(|sample| (sample.at, value(sample)));
-        spoken::series(name, points, format::percent, view.now)
-    };
-    format!("{}; {}", of("CPU", |sample| sample.cpu_fraction), of("memory", memory_share))
-}
-
-fn memory_share(sample: &MachineSample) -> f64 {
-    sample.memory_used_bytes as f64 / sample.memory_total_bytes.max(1) as f64
-}
-
-/// From when to when, its label, and the state of the step; none for a freeze of the run.
-type Span<'a> = (DateTime<Utc>, DateTime<Utc>, &'a str, Option<StepState>);
-
-/// A run's spans.
-fn spans(entry: &RunEntry, now: DateTime<Utc>) -> Vec<Span<'_>> {
-    let mut spans: Vec<_> = entry
-        .steps()
-        .iter()
-        .chain(&entry.earlier)
-        .filter_map(|step| {
-            let from = step.started_at?;
-            Some((from, step.finished_at.unwrap_or(now), step.step_id.as_str(), Some(step.state)))
-        })
-        .collect();
-    // If a program drives the run, or it ended before this window opened, it is one span.
-    if spans.is_empty() && !entry.is_waiting() {
-        let until = entry.run.finished_at.unwrap_or(now);
-        spans.push((entry.run.started_at, until, "", Some(as_step(entry.run.state))));
-    }
-    spans.sort_by_key(|span| span.0);
-    let current = entry.run.frozen_since.map(|since| (since, now));
-    spans.extend(entry.freezes.iter().copied().chain(current).map(|(from, to)| (from, to, "frozen", None)));
-    spans
-}
-
-/// The step state with the same look as this run state.
-const fn as_step(state: RunState) -> StepState {
-    match state {
-        RunState::Queued => StepState::Waiting,
-        RunState::Running | RunState::Paused | RunState::Stopping => StepState::Running,
-        RunState::Stopped | RunState::ForceStopped => StepState::Stopped,
-        RunState::Completed => StepState::Completed,
-        RunState::Failed => StepState::Failed,
-        RunState::Interrupted => StepState::Interrupted,
-    }
 }
 
 /// A run's lanes, as many as `band` has room for.
@@ -181,7 +148,7 @@ fn band_ui(ui: &mut Ui, band: Rect, axis: Axis, entry: &RunEntry, view: View<'_>
     // For each lane: where its last span and its last label end.
     let mut ends = vec![(DateTime::<Utc>::MIN_UTC, f32::MIN); n_lanes.max(1)];
     for (from, until, text, state) in spans(entry, view.now) {
-        if until < axis.from() {
+        if !axis.scale.range.sees(from, until) {
             continue;
         }
         let color = match state {
@@ -199,8 +166,8 @@ fn band_ui(ui: &mut Ui, band: Rect, axis: Axis, entry: &RunEntry, view: View<'_>
         let top = band.top() + lane as f32 * LANE;
         let bottom = if state.is_none() { band.bottom() } else { top + LANE };
         let bar = Bar { from, until, text, color };
-        let place = bar.place(axis, Rect::from_x_y_ranges(band.x_range(), top..=bottom));
-        ends[lane].1 = bar.paint(ui, &painter, axis, place, ends[lane].1);
+        let place = bar.place(axis.scale, Rect::from_x_y_ranges(band.x_range(), top..=bottom));
+        ends[lane].1 = bar.paint(ui, &painter, axis.scale, place, ends[lane].1);
     }
     let response = ui.interact(
         Rect::from_min_max(name.min, band.max),
@@ -209,67 +176,15 @@ fn band_ui(ui: &mut Ui, band: Rect, axis: Axis, entry: &RunEntry, view: View<'_>
     );
     response.says(egui::Role::Button, &format!("Timeline of {}", entry.run.run_id));
     if response.clicked() {
-        out.push(Command::Select(Some(entry.run.run_id.clone())));
+        let pointer = response.interact_pointer_pos().filter(|pointer| pointer.x >= band.left());
+        let at = pointer.map(|pointer| axis.scale.at(pointer.x).trunc_subsecs(0));
+        let logs = at.map(|at| (attempts_at(entry, at), at)).filter(|(keys, _)| !keys.is_empty());
+        out.push(match logs {
+            Some((keys, at)) => Command::Time(TimeCommand::OpenLogs(keys, at)),
+            // The name, or a time in which nothing of it ran.
+            None => Command::Select(Some(entry.run.run_id.clone())),
+        });
     }
-}
-
-/// Whether steps may have run at a moment that the window does not know about. Of ended runs it keeps only the newest,
-/// and of a step's attempts the last and those that it has seen.
-fn is_forgotten(at: DateTime<Utc>, store: &AppStore) -> bool {
-    let is_full = store.recent().len() >= MAX_RECENT;
-    let began_anew = |entry: &RunEntry| {
-        let mut later = entry.steps().iter().filter(|step| step.attempt > 1);
-        entry.run.started_at <= at && later.any(|step| step.started_at.is_some_and(|from| from > at))
-    };
-    (is_full && store.recent().last().is_some_and(|oldest| oldest.ended_at() > at))
-        || store.living().chain(store.recent()).any(began_anew)
-}
-
-/// The most steps that are named at a moment.
-const MAX_NAMED: usize = 4;
-
-/// The state at a moment: the machine, and the steps of all runs that ran, with or without a lane.
-fn lines_at(at: DateTime<Utc>, view: View<'_>) -> Vec<String> {
-    let samples = view.store.machine();
-    let n_before = samples.partition_point(|sample| sample.at <= at);
-    let nearest = n_before.checked_sub(1).and_then(|n| samples.get(n)).filter(|sample| at - sample.at <= GAP);
-    let time = at.with_timezone(&Local).format("%H:%M:%S");
-    let first = match nearest {
-        Some(sample) => format!(
-            "{time} · CPU {} · memory {}",
-            format::percent(sample.cpu_fraction),
-            format::bytes(sample.memory_used_bytes)
-        ),
-        None => time.to_string(),
-    };
-    let ended = view.store.recent().take_while(|entry| entry.ended_at() >= at);
-    let mut running: Vec<String> = view
-        .store
-        .living()
-        .chain(ended)
-        .flat_map(|entry| {
-            let pipeline = &entry.run.pipeline_id;
-            let mut current = spans(entry, view.now);
-            current.retain(|(from, to, ..)| *from <= at && at <= *to);
-            let is_frozen = current.iter().any(|(.., state)| state.is_none());
-            current.into_iter().filter(move |(.., state)| state.is_none() || !is_frozen).map(
-                move |(_, _, text, state)| match state {
-                    Some(_) if text.is_empty() => pipeline.to_string(),
-                    Some(_) => format!("{pipeline}/{text}"),
-                    None => format!("{pipeline} frozen"),
-                },
-            )
-        })
-        .collect();
-    let n_more = running.len().saturating_sub(MAX_NAMED);
-    running.truncate(MAX_NAMED);
-    let second = match (running.is_empty(), n_more) {
-        (true, _) if is_forgotten(at, view.store) => "the steps of that time are not kept here".to_owned(),
-        (true, _) => "no step ran".to_owned(),
-        (false, 0) => running.join(", "),
-        (false, _) => format!("{} and {n_more} more", running.join(", ")),
-    };
-    vec![first, second]
 }
 
 #[cfg(test)]
@@ -279,7 +194,7 @@ mod tests {
     use super::super::super::beat::Beat;
     use super::super::super::tests::{Scene, id, now, run, scene, snapshot, step};
     use super::*;
-    use crate::run::{Event, EventKind, RunSummary, StepSummary};
+    use crate::run::{Event, EventKind, RunState, RunSummary, StepSummary};
     use crate::window::AppUpdate;
 
     fn ago(seconds: i64) -> DateTime<Utc> {
@@ -291,7 +206,7 @@ mod tests {
         let window = scene.harness.state().as_ref().unwrap();
         let beat = Beat::of(now());
         let view = View { store: &window.store, state: &window.state, now: beat.now(), beat: &beat };
-        lines_at(at, view).pop().unwrap()
+        then(view, at, String::new()).lines[1..].join(", ")
     }
 
     fn select(scene: &mut Scene, run_id: Option<&str>) {
@@ -317,7 +232,7 @@ mod tests {
     fn of_more_steps_than_have_room_the_others_are_counted() {
         let runs: Vec<_> = (0..5).map(|n| run(&format!("job{n}"), RunState::Running)).collect();
         let scene = scene([snapshot(&runs)]);
-        assert_eq!(steps_at(&scene, ago(30)), "job0/list, job0/fetch, job1/list, job1/fetch and 6 more");
+        assert_eq!(steps_at(&scene, ago(30)), "job0/list, job0/fetch, job1/list, job1/fetch, and 6 more");
     }
 
     #[test]

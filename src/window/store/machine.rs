@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{MAX_NOTICES, MAX_SAMPLES, SAMPLE_SPAN};
 use crate::resources::{Limits, MachineSample, Resource};
@@ -19,6 +19,7 @@ pub struct MachineModel {
     marks: VecDeque<AlertMark>,
     history: Option<Arc<MachineHistory>>,
     wanted: Option<HistorySpan>,
+    holds_for: TimeDelta,
     asked_at: Option<DateTime<Utc>>,
 }
 
@@ -49,18 +50,25 @@ impl MachineModel {
 
     /// How long until the history is to be read again; none when it is not visible.
     pub fn next_reading(&self, now: DateTime<Utc>) -> Option<Duration> {
-        let due_at = self.asked_at? + self.wanted?.holds_for();
+        self.wanted?;
+        let due_at = self.asked_at? + self.holds_for;
         Some((due_at - now).to_std().unwrap_or_default())
     }
 
-    /// Sets the visible span. Returns the request for it, if it has to be read.
-    pub(crate) fn want(&mut self, span: Option<HistorySpan>, now: DateTime<Utc>) -> Option<Action> {
+    /// Sets the visible span, and after how long it is read again. Returns the request for it, if it has to be read.
+    pub(crate) fn want(
+        &mut self,
+        wanted: Option<(HistorySpan, TimeDelta)>,
+        now: DateTime<Utc>,
+    ) -> Option<Action> {
+        let span = wanted.map(|(span, _)| span);
         if span != self.wanted {
             (self.wanted, self.asked_at) = (span, None);
         }
-        let span = span?;
+        let (span, holds_for) = wanted?;
+        self.holds_for = holds_for;
         // Also read again if the clock was set back.
-        let is_known = self.asked_at.is_some_and(|at| (at..at + span.holds_for()).contains(&now));
+        let is_known = self.asked_at.is_some_and(|at| (at..at + holds_for).contains(&now));
         (!is_known).then(|| {
             self.asked_at = Some(now);
             Action::LoadHistory(span)
