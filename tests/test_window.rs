@@ -2,6 +2,7 @@
 //! real processes, what it asks before it closes, and that the next start takes back what was left.
 
 mod frames;
+mod heard;
 mod leaving;
 mod stage;
 mod wayland;

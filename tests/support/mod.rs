@@ -7,6 +7,7 @@ pub(crate) mod engine_process;
 pub(crate) mod host;
 pub(crate) mod logind;
 pub(crate) mod process;
+pub(crate) mod screen_reader;
 pub(crate) mod small_disk;
 pub(crate) mod world;
 

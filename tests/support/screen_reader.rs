@@ -1,0 +1,181 @@
+//! What a screen reader hears of a window and does in it, by AT-SPI on a bus of its own. It names controls by what they are
+//! called, so that a test of the real window depends on no place in it.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use zbus::blocking::{Connection, Proxy, connection, proxy};
+use zbus::proxy::CacheProperties;
+use zbus::zvariant::OwnedObjectPath;
+
+use super::display::Display;
+use super::process::look_until;
+
+/// Where Debian and others install the program that starts the bus for accessibility.
+const LAUNCHERS: [&str; 3] = [
+    "/usr/libexec/at-spi-bus-launcher",
+    "/usr/lib/at-spi2-core/at-spi-bus-launcher",
+    "/usr/lib/at-spi-bus-launcher",
+];
+const ACCESSIBLE: &str = "org.a11y.atspi.Accessible";
+const REGISTRY: (&str, &str) = ("org.a11y.atspi.Registry", "/org/a11y/atspi/accessible/root");
+
+/// The roles of what can be operated, and of plots, as `AtspiRole` numbers them: check box, combo box, image, list item,
+/// page tab, push button, radio button, slider, entry.
+const CONTROLS: [u32; 9] = [7, 11, 27, 32, 37, 43, 44, 51, 79];
+
+/// Whether it can be operated, or is a plot: it must have a name.
+pub(crate) fn is_control(heard: &Heard) -> bool {
+    CONTROLS.contains(&heard.role)
+}
+
+/// A session bus with accessibility on it. Everything ends when this value is dropped.
+pub(crate) struct ScreenReader {
+    programs: [Child; 2],
+    _dir: tempfile::TempDir,
+    session: String,
+    heard: Connection,
+}
+
+/// Something in a window, as it was when it was asked.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    /// The number that AT-SPI has for what it is.
+    role: u32,
+    pub(crate) name: String,
+    place: Place,
+}
+
+type Place = (String, OwnedObjectPath);
+
+impl ScreenReader {
+    /// Starts a bus and turns accessibility on; none, where the programs for it are missing.
+    pub(crate) fn start(display: &Display) -> Option<Self> {
+        let launcher = LAUNCHERS.iter().find(|path| std::path::Path::new(path).exists())?;
+        let dir = tempfile::tempdir().expect("a folder");
+        let place = format!("unix:path={}/bus", dir.path().display());
+        let mut bus = Command::new("dbus-daemon")
+            .args(["--session", "--nofork", "--nopidfile", "--print-address", "--address", &place])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        // It prints its address once it listens.
+        let mut session = String::new();
+        let said = BufReader::new(bus.stdout.take().expect("a pipe")).read_line(&mut session);
+        assert!(said.is_ok_and(|n_bytes| n_bytes > 1), "the bus starts");
+        let session = session.trim().to_owned();
+        let launched = Command::new(launcher)
+            .arg("--launch-immediately")
+            .env("DBUS_SESSION_BUS_ADDRESS", &session)
+            .env("XDG_RUNTIME_DIR", dir.path())
+            .env("DISPLAY", display.name())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let programs = [launched, bus];
+        let on_session = connect(&session).expect("the bus answers");
+        let address: String = look_until("the bus for accessibility", || {
+            let bus = Proxy::new(&on_session, "org.a11y.Bus", "/org/a11y/bus", "org.a11y.Bus").ok()?;
+            bus.call("GetAddress", &()).ok()
+        });
+        let status = Proxy::new(&on_session, "org.a11y.Bus", "/org/a11y/bus", "org.a11y.Status");
+        status.and_then(|status| Ok(status.set_property("IsEnabled", true)?)).expect("it is turned on");
+        let heard = connect(&address).expect("it answers");
+        Some(Self { programs, _dir: dir, session, heard })
+    }
+
+    /// Makes a program tell what it shows.
+    pub(crate) fn dress(&self, command: &mut Command) {
+        command.env("DBUS_SESSION_BUS_ADDRESS", &self.session);
+    }
+
+    /// Everything that can be heard now, from the outside to the inside.
+    pub(crate) fn all(&self) -> Vec<Heard> {
+        let root = (REGISTRY.0.to_owned(), REGISTRY.1.try_into().expect("a path"));
+        let mut all = Vec::new();
+        // What is gone while it is asked is left out.
+        let mut to_ask = self.children(&root).unwrap_or_default();
+        to_ask.reverse();
+        while let Some(place) = to_ask.pop() {
+            let Some(heard) = self.hear(place) else { continue };
+            let children = self.children(&heard.place).unwrap_or_default();
+            to_ask.extend(children.into_iter().rev());
+            all.push(heard);
+        }
+        all
+    }
+
+    /// Waits until something is heard that `is_it` accepts.
+    #[track_caller]
+    pub(crate) fn hear_of(&self, what: &str, is_it: impl Fn(&Heard) -> bool) -> Heard {
+        look_until(what, || self.all().into_iter().find(|heard| is_it(heard)))
+    }
+
+    /// Presses the control of this name once it is there.
+    #[track_caller]
+    pub(crate) fn press(&self, name: &str) {
+        self.press_that(name, |heard| heard.name == name);
+    }
+
+    /// Presses the first control that `is_it` accepts once it is there.
+    #[track_caller]
+    pub(crate) fn press_that(&self, what: &str, is_it: impl Fn(&Heard) -> bool) {
+        look_until(&format!("what can be pressed: {what}"), || {
+            let all = self.all();
+            all.iter().filter(|heard| is_it(heard)).any(|heard| self.act(heard)).then_some(())
+        });
+    }
+
+    /// Gives the keyboard to the control of this name.
+    #[track_caller]
+    pub(crate) fn focus(&self, name: &str) {
+        look_until(&format!("what can have the keyboard: {name}"), || {
+            let heard = self.all().into_iter().find(|heard| heard.name == name)?;
+            let component = self.ask(&heard.place, "org.a11y.atspi.Component")?;
+            component.call::<_, _, bool>("GrabFocus", &()).ok()?.then_some(())
+        });
+    }
+
+    /// Does the first thing that can be done with it; false if there is none.
+    fn act(&self, heard: &Heard) -> bool {
+        let action = self.ask(&heard.place, "org.a11y.atspi.Action");
+        action.is_some_and(|action| action.call::<_, _, bool>("DoAction", &0).unwrap_or(false))
+    }
+
+    fn hear(&self, place: Place) -> Option<Heard> {
+        let accessible = self.ask(&place, ACCESSIBLE)?;
+        let name = accessible.get_property("Name").ok()?;
+        let role = accessible.call("GetRole", &()).ok()?;
+        drop(accessible);
+        Some(Heard { role, name, place })
+    }
+
+    fn children(&self, place: &Place) -> Option<Vec<Place>> {
+        self.ask(place, ACCESSIBLE)?.call("GetChildren", &()).ok()
+    }
+
+    fn ask<'a>(&'a self, (bus, path): &'a Place, interface: &'static str) -> Option<Proxy<'a>> {
+        let builder = proxy::Builder::<Proxy<'_>>::new(&self.heard).destination(bus.as_str()).ok()?;
+        let builder = builder.path(path).ok()?.interface(interface).ok()?;
+        // What was true of a control before says nothing of it now.
+        builder.cache_properties(CacheProperties::No).build().ok()
+    }
+}
+
+impl Drop for ScreenReader {
+    fn drop(&mut self) {
+        let [launcher, bus] = &mut self.programs;
+        // Without its session the launcher ends, and the bus for accessibility with it.
+        let _ = bus.kill();
+        let _ = bus.wait();
+        look_until("the end of the bus for accessibility", || launcher.try_wait().ok().flatten());
+    }
+}
+
+fn connect(address: &str) -> zbus::Result<Connection> {
+    connection::Builder::address(address)?.build()
+}
