@@ -134,7 +134,8 @@ fn every_plot_says_its_value_now_and_its_peak() {
         images.map(|node| name_of(&node)).collect()
     };
     let on_now = plots(&busy());
-    assert_eq!(on_now.len(), 1, "{on_now:?}");
+    assert_eq!(on_now.len(), 3, "{on_now:?}");
+    assert!(on_now[1].starts_with("Disk over ") && on_now[2].starts_with("Network over "), "{on_now:?}");
     assert!(on_now[0].starts_with("CPU now 41 %, at most 93 % at "), "{on_now:?}");
     assert!(on_now[0].contains("memory now 25 %, at most 25 % at "), "{on_now:?}");
     let on_machine = plots(&tests_machine::with_limit());
