@@ -144,9 +144,7 @@ impl StepSummary {
     /// until when it ran.
     pub fn took(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
         let from = self.started_at?;
-        // An attempt that a retry followed is recorded as it was before its count was stopped.
-        let counted_until = self.finished_at.map_or(now, |finished_at| finished_at.min(now));
-        counted(self.worked_seconds, self.works_since, counted_until).or_else(|| {
+        counted(self.worked_seconds, self.works_since, now).or_else(|| {
             let until = self.finished_at.or_else(|| self.state.is_live().then_some(now))?;
             Some((until - from).max(TimeDelta::zero()))
         })
