@@ -9,13 +9,13 @@ use crate::support::process::{are_frozen, look_until, state_of};
 use crate::support::screen_reader::{Heard, ScreenReader, is_control};
 
 /// The window, and who hears it.
-struct Ear {
-    reader: ScreenReader,
-    stage: Stage,
+pub(super) struct Ear {
+    pub(super) reader: ScreenReader,
+    pub(super) stage: Stage,
 }
 
 impl Ear {
-    fn set() -> Option<Self> {
+    pub(super) fn set() -> Option<Self> {
         let stage = Stage::set()?;
         let Some(reader) = ScreenReader::start(&stage.display) else {
             skipped("there is no bus for accessibility (dbus, at-spi2-core) to hear a window on");
@@ -24,7 +24,7 @@ impl Ear {
         Some(Self { reader, stage })
     }
 
-    fn open(&self) -> OpenWindow {
+    pub(super) fn open(&self) -> OpenWindow {
         let mut command = self.stage.program(&[]);
         self.reader.dress(&mut command);
         let child = command.spawn().expect("the program starts");

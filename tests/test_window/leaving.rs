@@ -11,24 +11,29 @@ use super::super::support::compositor::Compositor;
 use super::super::support::display::Display;
 use super::super::support::process::{look_until, signal};
 use super::super::support::run_id;
+use super::heard::Ear;
 use super::stage::{OpenWindow, SIZE, skipped};
-use super::{RUNNING, Stage, icon, primary_lever};
+use super::{RUNNING, Stage, icon};
 
 #[test]
 fn jobs_go_on_firing_whatever_the_window_leaves_of_runs() {
-    const ROW: u16 = 46;
-    for (choice, expected) in [(0, RunState::Running), (1, RunState::Paused), (2, RunState::Stopped)] {
-        let Some(stage) = Stage::set() else { return };
-        let mut window = open_with_a_run_and_a_job(&stage);
+    let answers =
+        [("Leave running", RunState::Running), ("Freeze", RunState::Paused), ("Stop", RunState::Stopped)];
+    for (answer, expected) in answers {
+        let Some(ear) = Ear::set() else { return };
+        let Ear { reader, stage } = &ear;
+        write_pipelines(stage);
+        let mut window = ear.open();
+        start_the_run(stage);
+        reader.hear_of("the row of the run", |heard| heard.name.starts_with("running, long, r,"));
         stage.display.ask_to_close(window.id);
-        let (x, y) = look_until("the question", || primary_lever(&stage.display.picture()));
-        stage.display.click((x, y + choice * ROW));
+        reader.press(answer);
         assert_eq!(window.wait().code(), Some(0));
         stage.seq_of(ProcessKind::Serve);
         stage.fires();
         let run = stage.store().expect("a database").load_run(&run_id("r")).expect("read").expect("there");
         assert_eq!(run.summary.state, expected);
-        end_all(&stage);
+        end_all(stage);
     }
 }
 
