@@ -281,7 +281,8 @@ fn when_writing_can_not_keep_up_the_oldest_are_dropped_and_counted() {
     for second in 2..2 + 3 * MAX_WAITING as i64 {
         store.push(&sample(second, &[]));
     }
-    assert!(store.n_lost() >= 2 * MAX_WAITING as u64 - 1, "{} lost", store.n_lost());
+    // The thread may have taken as many as can wait at once, and as many wait.
+    assert!(store.n_lost() > MAX_WAITING as u64, "{} lost", store.n_lost());
     other.execute_batch("ROLLBACK").unwrap();
     store.flush();
     assert!(seconds(&store, Resolution::Full).contains(&(1 + 3 * MAX_WAITING as i64)), "the newest is kept");
