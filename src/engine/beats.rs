@@ -10,9 +10,7 @@ use super::error::EngineError;
 use super::message::{Message, PendingInput, Waiting};
 use super::{clock, stored};
 use crate::base::id::RunId;
-use crate::run::{
-    Deadline, Effect, EventKind, Input, Outbox, Run, RunState, StepRun, StepState, decide, next_deadline,
-};
+use crate::run::{Deadline, Effect, EventKind, Input, Outbox, Run, RunState, StepRun, decide, next_deadline};
 use crate::store::StoreError;
 use crate::supervisor::HostRequest;
 
@@ -79,12 +77,11 @@ impl Engine {
     /// earlier commit holds, and there are more such starts for the next ends.
     pub(super) fn may_wait(&self, batch: &Batch, kept: &[PendingInput]) -> bool {
         let is_followed = |run: &Run| {
-            let mut waiting = run.steps.in_state(|state| state == StepState::Waiting);
             let is_ready = |(index, step): (usize, &Arc<StepRun>)| {
                 step.phase.is_prepared()
                     && self.recorded_ahead(run, &Effect::Start { index, may_be_alive: false }).is_some()
             };
-            run.state() == RunState::Running && run.has_living_steps() && waiting.any(is_ready)
+            run.state() == RunState::Running && run.has_living_steps() && run.steps.waiting().any(is_ready)
         };
         batch.is_of_ends()
             && !self.outage.is_on()

@@ -46,7 +46,7 @@ fn waits_since(run: &Run) -> Option<DateTime<Utc>> {
     match run.phase {
         Phase::Queued { .. } => Some(run.started_at),
         Phase::Running { .. } => {
-            waiting(run).filter_map(|(_, step)| step.phase.wait()).map(|(_, since)| *since).min()
+            run.steps.waiting().filter_map(|(_, step)| step.phase.wait()).map(|(_, since)| *since).min()
         }
         Phase::Paused { .. } | Phase::Stopping(_) | Phase::Ended { .. } => None,
     }
@@ -59,7 +59,7 @@ pub fn waits<'a>(run: &'a Run, admission: &'a Admission) -> impl Iterator<Item =
     let of_step = move |(index, step): (usize, &'a Arc<StepRun>)| {
         Some((&*step.phase.wait()?.0, step_claim(models.get(index)?, footprints(run, admission))))
     };
-    waiting(run).filter_map(of_step)
+    run.steps.waiting().filter_map(of_step)
 }
 
 /// What waits to be admitted, with the figures of now: the run itself (none), or its steps.
@@ -75,11 +75,7 @@ pub fn current_waits(run: &Run, cx: Context<'_>) -> Vec<(Option<StepId>, Wait)> 
         let wait = may_start(run, definition, index, &own, cx).unwrap_or_else(|| (**known).clone());
         Some((Some(step.id.clone()), wait))
     };
-    waiting(run).filter_map(of_step).collect()
-}
-
-fn waiting(run: &Run) -> impl Iterator<Item = (usize, &Arc<StepRun>)> {
-    run.steps.in_state(|state| state == StepState::Waiting)
+    run.steps.waiting().filter_map(of_step).collect()
 }
 
 /// Why the run may not begin; none: it may.

@@ -163,12 +163,11 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
     let mut n_live = run.steps.states().filter(|state| state.is_live()).count();
     let mut own = OnceCell::new();
     // What an earlier commit holds may start before this one: nothing that it rests on is new.
-    for index in 0..run.steps.len() {
+    for index in prepared(run).map(|(index, _)| index).collect::<Vec<_>>() {
         if n_live >= width {
             break;
         }
-        let is_waiting = run.steps.state(index) == StepState::Waiting;
-        if is_waiting && run.steps[index].phase.is_prepared() && !definition.pipeline.steps[index].finally {
+        if !definition.pipeline.steps[index].finally {
             if let Some(wait) = admit::may_start(run, definition, index, &own, cx) {
                 // What holds all of them is said of as many as could run.
                 n_live += usize::from(wait.is_for_all());
@@ -183,8 +182,7 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
             n_live += 1;
         }
     }
-    let waiting = run.steps.in_state(|state| state == StepState::Waiting);
-    let n_prepared = waiting.filter(|(_, step)| step.phase.is_prepared()).count();
+    let n_prepared = prepared(run).count();
     // Twice the width: the ends of one round may then wait for those of the next, and share a commit.
     let mut n_ahead = (2 * width).saturating_sub(n_prepared);
     for (index, step) in definition.pipeline.steps.iter().enumerate() {
@@ -222,6 +220,11 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
             n_ahead -= 1;
         }
     }
+}
+
+/// The steps whose attempt is on disk, or will be with the next commit.
+fn prepared(run: &Run) -> impl Iterator<Item = (usize, &Arc<StepRun>)> {
+    run.steps.waiting().filter(|(_, step)| step.phase.is_prepared())
 }
 
 /// Gives the step an attempt whose start is on disk with the next commit.

@@ -37,7 +37,7 @@ pub fn next_deadline(run: &Run, now: Now) -> Deadline {
         sooner(limit.and_then(|limit| run.ledger.clock.reaches_at(limit)));
     }
     // A retry that is due already waits for a slot, and the end that frees it looks at this run anyway.
-    let waiting = run.steps.in_state(|state| state == StepState::Waiting);
+    let waiting = run.steps.waiting();
     deadline.wall = waiting.filter_map(|(_, step)| step.phase.retry_at()).filter(|at| *at > now.wall).min();
     deadline
 }

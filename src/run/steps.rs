@@ -71,6 +71,11 @@ impl Steps {
         such.map(|(index, _)| (index, &self.all[index]))
     }
 
+    /// Those that wait for a slot, a retry delay or a secret, each with its index.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = (usize, &Arc<StepRun>)> {
+        self.in_state(|state| state == StepState::Waiting)
+    }
+
     /// The indexes of those that live or whose time at work counts.
     pub(super) fn at_work(&self) -> Vec<usize> {
         let is_at_work =

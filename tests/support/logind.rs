@@ -1,11 +1,11 @@
 //! A system bus for one test, with logind's interface served by `python3-dbusmock`. If these programs are missing, a
 //! test that needs them prints that and is skipped; with `LEVERFRAME_REQUIRE_DBUS=1` it fails instead.
 
-use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
+use super::bus::start_bus;
 use super::process::look_until;
 
 /// The interpreter that Debian's Python packages are installed for.
@@ -40,18 +40,7 @@ impl Logind {
             return None;
         }
         let dir = tempfile::tempdir().expect("a directory");
-        let place = format!("unix:path={}/bus", dir.path().display());
-        let mut bus = Command::new("dbus-daemon")
-            .args(["--session", "--nofork", "--nopidfile", "--print-address", "--address", &place])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the bus starts");
-        // It prints its address once it listens.
-        let mut address = String::new();
-        let said = BufReader::new(bus.stdout.take().expect("a pipe")).read_line(&mut address);
-        assert!(said.is_ok_and(|n_bytes| n_bytes > 1), "the bus starts");
-        let address = address.trim().to_owned();
+        let (bus, address) = start_bus(dir.path()).expect("it works");
         let service = Command::new(PYTHON)
             .args(["-m", "dbusmock", "--template", "logind"])
             .env("DBUS_SYSTEM_BUS_ADDRESS", &address)

@@ -1,6 +1,7 @@
 //! Shared parts of the tests: data directories, pipelines from text, and waiting for events with a deadline.
 
 pub(crate) mod bench;
+pub(crate) mod bus;
 pub(crate) mod compositor;
 pub(crate) mod display;
 pub(crate) mod engine_process;

@@ -1,13 +1,13 @@
 //! What a screen reader hears of a window and does in it, by AT-SPI on a bus of its own. It names controls by what they are
 //! called, so that a test of the real window depends on no place in it.
 
-use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use zbus::blocking::{Connection, Proxy, connection, proxy};
 use zbus::proxy::CacheProperties;
 use zbus::zvariant::OwnedObjectPath;
 
+use super::bus::start_bus;
 use super::display::Display;
 use super::process::look_until;
 
@@ -53,19 +53,7 @@ impl ScreenReader {
     pub(crate) fn start(display: &Display) -> Option<Self> {
         let launcher = LAUNCHERS.iter().find(|path| std::path::Path::new(path).exists())?;
         let dir = tempfile::tempdir().expect("a folder");
-        let place = format!("unix:path={}/bus", dir.path().display());
-        let mut bus = Command::new("dbus-daemon")
-            .args(["--session", "--nofork", "--nopidfile", "--print-address", "--address", &place])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        // It prints its address once it listens.
-        let mut session = String::new();
-        let said = BufReader::new(bus.stdout.take().expect("a pipe")).read_line(&mut session);
-        assert!(said.is_ok_and(|n_bytes| n_bytes > 1), "the bus starts");
-        let session = session.trim().to_owned();
+        let (bus, session) = start_bus(dir.path())?;
         let launched = Command::new(launcher)
             .arg("--launch-immediately")
             .env("DBUS_SESSION_BUS_ADDRESS", &session)

@@ -27,8 +27,7 @@ impl Ear {
     pub(super) fn open(&self) -> OpenWindow {
         let mut command = self.stage.program(&[]);
         self.reader.dress(&mut command);
-        let child = command.spawn().expect("the program starts");
-        OpenWindow { child, id: self.stage.display.window("Leverframe") }
+        self.stage.open_by(command)
     }
 
     /// Everything of the page of this name, once it is shown.

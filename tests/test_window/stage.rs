@@ -114,7 +114,12 @@ impl Stage {
     }
 
     pub(super) fn open_with(&self, args: &[&str]) -> OpenWindow {
-        let child = self.program(args).spawn().expect("the program starts");
+        self.open_by(self.program(args))
+    }
+
+    /// Starts the program by this command and waits for its window.
+    pub(super) fn open_by(&self, mut command: Command) -> OpenWindow {
+        let child = command.spawn().expect("the program starts");
         self.display.point_at(NOWHERE);
         OpenWindow { child, id: self.display.window("Leverframe") }
     }
