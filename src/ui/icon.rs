@@ -48,6 +48,10 @@ pub(crate) enum Icon {
     Warning,
     /// The settings.
     Sliders,
+    /// A crescent: quiet.
+    Moon,
+    /// An arrow down to a line: let everything end.
+    Drain,
 }
 
 impl Icon {
@@ -181,6 +185,24 @@ impl Icon {
                     .map(|n| center + Vec2::angled(PI / 2.0 + n as f32 / 16.0 * PI) * unit * 0.8)
                     .collect();
                 painter.add(Shape::convex_polygon(half, color, Stroke::NONE));
+            }
+            Self::Moon => {
+                let arc = |middle: f32, radius: f32, from: f32, to: f32| {
+                    (0..=12).map(move |n| {
+                        let turn = from + (to - from) * n as f32 / 12.0;
+                        at(middle + radius * turn.cos(), radius * turn.sin())
+                    })
+                };
+                // Both arcs end in the same two tips.
+                let outer: Vec<Pos2> = arc(0.0, 0.86, 0.22 * PI, 1.78 * PI).collect();
+                let inner: Vec<Pos2> = arc(0.5, 0.56, 0.42 * PI, 1.58 * PI).collect();
+                line(&outer);
+                line(&inner);
+            }
+            Self::Drain => {
+                line(&[at(0.0, -0.86), at(0.0, 0.36)]);
+                line(&[at(-0.46, -0.1), at(0.0, 0.36), at(0.46, -0.1)]);
+                line(&[at(-0.74, 0.8), at(0.74, 0.8)]);
             }
             Self::Sliders => {
                 for (y, knob) in [(-0.56, 0.3), (0.0, -0.36), (0.56, 0.12)] {

@@ -46,14 +46,14 @@ pub(super) const fn label_of(command: &Command) -> Label {
             Label::new("Start anyway").icon(Icon::Play).tooltip("Start it now, without what it waits for")
         }
         Command::Quiet(_) => Label::new("Be quiet")
-            .icon(Icon::Snow)
+            .icon(Icon::Moon)
             .tooltip("Freeze all runs and start no new ones, until you end it"),
         Command::EndQuiet(_) => Label::new("End the quiet")
             .icon(Icon::Play)
             .tooltip("Let frozen runs go on, and start held runs one at a time"),
-        Command::Drain(_) => {
-            Label::new("Drain").tooltip("Start nothing new; current runs go on to their end")
-        }
+        Command::Drain(_) => Label::new("Drain")
+            .icon(Icon::Drain)
+            .tooltip("Start nothing new; current runs go on to their end"),
         Command::EndDrain(_) => Label::new("End the drain").icon(Icon::Play).tooltip("Start runs again"),
         Command::AddJob(_) => Label::new("Add job"),
         Command::SetJob(_) => Label::new("Change job"),

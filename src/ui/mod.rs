@@ -15,6 +15,7 @@
 //! | `spoken`, `announce`, `outline` | for screen readers: plots in words, what is announced, the page as a tree |
 //! | `schedule_page` | the tabs of the page of jobs: month, ledger, backfill |
 //! | `pipeline_list` | which pipelines are listed, and the form for a new one |
+//! | `room` | how much room there is, by which views choose their layout |
 //! | `graph_layout` | where the nodes of a graph of steps lie |
 //! | `log_page` | the open log: what of it is visible, and what can be done there |
 //! | `now_page` | the rows of the first page: order, groups, and which keep their place |
@@ -49,6 +50,7 @@ mod now_page;
 mod offers;
 mod outline;
 mod pipeline_list;
+mod room;
 mod schedule_page;
 mod settings_form;
 mod shown;
@@ -80,6 +82,8 @@ mod tests_now;
 mod tests_pages;
 #[cfg(test)]
 mod tests_pipelines;
+#[cfg(test)]
+mod tests_room;
 #[cfg(test)]
 mod tests_run;
 #[cfg(test)]

@@ -26,7 +26,7 @@ fn sample(seconds_ago: i64, cpu_fraction: f64) -> AppUpdate {
     })
 }
 
-fn busy() -> Scene {
+pub(super) fn busy() -> Scene {
     let runs = [RunState::Running, RunState::Paused, RunState::Queued, RunState::Stopping];
     let runs: Vec<_> = runs.iter().enumerate().map(|(n, state)| run(&format!("job{n}"), *state)).collect();
     let ended = [RunState::Failed, RunState::Completed, RunState::Interrupted];
@@ -37,7 +37,7 @@ fn busy() -> Scene {
 }
 
 /// Every page as it is with something in it, with its name.
-fn pages() -> Vec<(String, Scene)> {
+pub(super) fn pages() -> Vec<(String, Scene)> {
     let mut pages = vec![("an empty window".to_owned(), scene([snapshot(&[])]))];
     for page in Page::ALL.into_iter().chain(Page::MORE) {
         let mut scene = busy();

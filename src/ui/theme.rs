@@ -157,8 +157,6 @@ pub(super) const ROW_SMALL: f32 = 32.0;
 pub(super) const CARD_HEAD: f32 = 36.0;
 /// A button.
 pub(super) const LEVER: f32 = 30.0;
-/// The navigation rail.
-pub(super) const RAIL: f32 = 72.0;
 pub(super) const CARD_RADIUS: u8 = 10;
 pub(super) const LEVER_RADIUS: u8 = 8;
 

@@ -18,6 +18,7 @@ use super::log_page::LogPage;
 use super::now_page::NowPage;
 use super::outline::OutlineState;
 use super::pipeline_list::{NewPipeline, PipelineList};
+use super::room::Room;
 use super::settings_form::SettingsPage;
 use super::shown::ShownWatch;
 use super::state::{Overlay, WindowState};
@@ -171,14 +172,20 @@ impl LeverframeWindow {
         machine.follow(self.store.watched().limits());
         let view = View { store: &self.store, state: &self.state, now, beat: &beat };
         let tokens = theme::tokens(ui);
-        let rail = Frame::NONE.fill(tokens.panel);
-        Panel::left("rail").exact_size(theme::RAIL).resizable(false).frame(rail).show(ui, |ui| {
-            views::rail_ui(ui, view, &mut out);
-        });
-        let page =
-            Frame::NONE.fill(tokens.bg).inner_margin(Margin { left: 20, right: 20, top: 8, bottom: 12 });
+        let room = Room::of(ui.ctx());
+        if room != Room::Tiny {
+            let rail = Frame::NONE.fill(tokens.panel);
+            Panel::left("rail").exact_size(room.rail()).resizable(false).frame(rail).show(ui, |ui| {
+                views::rail_ui(ui, view, &mut out);
+            });
+        }
+        let margin = Margin { left: room.margin(), right: room.margin(), top: 8, bottom: 12 };
+        let page = Frame::NONE.fill(tokens.bg).inner_margin(margin);
         CentralPanel::no_frame().frame(page).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = theme::GRID;
+            if room == Room::Tiny {
+                return views::tiny_ui(ui, view, &mut out);
+            }
             views::header_ui(ui, view, &mut out);
             views::strip_ui(ui, view, &mut out);
             ui.add_space(theme::GRID);

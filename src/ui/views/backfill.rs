@@ -8,7 +8,7 @@ use super::super::schedule_page::BackfillForm;
 use super::super::widgets::{
     AccessibleName, Field, Icon, Lever, Tone, calendar_ui, numbers_at, paragraph, remark,
 };
-use super::dialogs::{WIDTH, dialog_ui, heading_ui};
+use super::dialogs::{dialog_ui, heading_ui};
 use super::ledger::whole_wall;
 use super::{Commands, View};
 use crate::ui::{format, theme};
@@ -25,7 +25,7 @@ pub(crate) fn backfill_ui(ui: &Ui, view: View<'_>, form: &mut BackfillForm, out:
         heading_ui(ui, format!("Backfill {}", form.job_id));
         remark(ui, "Runs what the job was due for and did not run, the oldest first", tokens.muted);
         ui.add_space(10.0);
-        let half = (WIDTH - 12.0) / 2.0;
+        let half = (ui.available_width() - 12.0) / 2.0;
         ui.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing.x = 12.0;
             for (name, text) in [("First day", &mut form.from), ("Last day", &mut form.to)] {
@@ -71,7 +71,7 @@ pub(crate) fn backfill_ui(ui: &Ui, view: View<'_>, form: &mut BackfillForm, out:
         if let Some(refusal) = &form.refusal {
             remark(ui, refusal, tokens.failed);
         }
-        let (_, rect) = ui.allocate_space(vec2(WIDTH, 48.0));
+        let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 48.0));
         let mut right = rect.right();
         let run = Command::RunBackfill;
         let text = match (form.is_running, n_instants) {

@@ -11,12 +11,15 @@ use super::{Commands, View};
 use crate::api;
 use crate::base::time::local_clock;
 use crate::run::RunState;
+use crate::ui::room::Room;
 use crate::ui::{format, theme};
 use crate::window::{Action, AwayMark};
 
 /// The most notices at once.
 const MAX_NOTICES: usize = 3;
 const HEIGHT: f32 = 34.0;
+/// The room that the text of a notice has at least; levers that would take it are left out, the last one first.
+const MIN_TEXT: f32 = 190.0;
 /// In a narrower strip the levers of all runs are icons.
 const WIDE: f32 = 1000.0;
 
@@ -47,6 +50,7 @@ pub(crate) fn strip_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
 fn levers_at(ui: &mut Ui, view: View<'_>, rect: Rect, out: &mut Commands) -> f32 {
     let tokens = theme::tokens(ui);
     let is_wide = rect.width() >= WIDE;
+    let is_roomy = Room::of(ui.ctx()).is_wide();
     let mut right = rect.right();
     let mut put = |ui: &mut Ui, lever: Lever, width: f32, command: Command| {
         let place =
@@ -69,10 +73,11 @@ fn levers_at(ui: &mut Ui, view: View<'_>, rect: Rect, out: &mut Commands) -> f32
         (quiet, orders.quiet.is_some(), api::EndQuiet {}.into(), tokens.paused),
     ];
     for (command, is_in_force, end, color) in of_orders {
-        let lever = Lever::of(ui, &command).without_icon();
+        let lever = Lever::of(ui, &command);
+        let lever = if is_roomy { lever.without_icon() } else { lever.text("") };
         let lever = if is_in_force { lever.tone(Tone::Marked(color)) } else { lever };
         let widest = Lever::of(ui, &Command::Send(Action::Do(end))).without_icon().width(ui);
-        put(ui, lever, widest, command);
+        put(ui, lever, if is_roomy { widest } else { theme::LEVER }, command);
     }
     right
 }
@@ -175,7 +180,17 @@ impl Notice {
         let response = ui.interact(rect, ui.scope_id().with((&self.title, &self.text)), Sense::hover());
         response.says(Role::Alert, &format!("{}: {}", self.title, self.text));
         let mut right = rect.right() - 4.0;
-        for (command, text) in &self.levers {
+        let mut n_left_out = 0;
+        let widths: Vec<f32> = self
+            .levers
+            .iter()
+            .map(|(command, text)| Lever::of(ui, command).text(text.clone()).width(ui) + 6.0)
+            .collect();
+        while widths[n_left_out..].iter().sum::<f32>() > rect.width() - MIN_TEXT && n_left_out < widths.len()
+        {
+            n_left_out += 1;
+        }
+        for (command, text) in &self.levers[n_left_out..] {
             let lever = Lever::of(ui, command).text(text.clone()).named(text.clone());
             if lever.ui_before(ui, &mut right, rect, theme::LEVER - 4.0).clicked() {
                 out.push(command.clone());

@@ -1,6 +1,6 @@
 //! The overlays: the questions before leaving and before stopping everything, and the palette.
 
-use egui::{Align2, Id, Modal, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
+use egui::{Align2, Id, Modal, Rect, Role, ScrollArea, Sense, Ui, WidgetInfo, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::state::Overlay;
@@ -9,6 +9,7 @@ use super::{Commands, View, backfill, new_pipeline, outline, palette, start_shee
 use crate::api;
 use crate::base::id::{JobId, RunId};
 use crate::run::StopKind;
+use crate::ui::room::{Room, fitted};
 use crate::ui::{format, theme};
 use crate::window::{Action, QuitChoice};
 
@@ -44,9 +45,10 @@ pub(super) fn dialog_ui(
     let area = Modal::default_area(Id::unique(name)).accessible_name(name);
     let modal = Modal::new(Id::unique(name)).area(area).frame(frame).backdrop_color(tokens.backdrop);
     let modal = modal.show(ui.ctx(), |ui| {
-        ui.set_width(WIDTH);
+        ui.set_width(fitted(ui.ctx(), WIDTH));
         ui.spacing_mut().item_spacing.y = 0.0;
-        content(ui, out);
+        let height = ui.ctx().content_rect().height() - 64.0;
+        ScrollArea::vertical().max_height(height).auto_shrink([false, true]).show(ui, |ui| content(ui, out));
     });
     if modal.should_close() {
         out.push(Command::CloseOverlay);
@@ -55,9 +57,9 @@ pub(super) fn dialog_ui(
 
 pub(super) fn heading_ui(ui: &mut Ui, text: String) {
     let tokens = theme::tokens(ui);
-    let (_, rect) = ui.allocate_space(vec2(WIDTH, 30.0));
+    let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 30.0));
     let style = (theme::heading(), tokens.text);
-    label_at(ui, rect.left_center(), Align2::LEFT_CENTER, text.as_str(), style, WIDTH);
+    label_at(ui, rect.left_center(), Align2::LEFT_CENTER, text.as_str(), style, rect.width());
     let response = ui.interact(rect, ui.scope_id().with(&text), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Heading, true, &text));
 }
@@ -95,9 +97,10 @@ fn choice_named_ui(
     out: &mut Commands,
 ) {
     let tokens = theme::tokens(ui);
-    let left = 132.0;
-    let galley = ui.painter().layout(meaning.to_owned(), theme::small(), tokens.muted, WIDTH - left - 16.0);
-    let (_, rect) = ui.allocate_space(vec2(WIDTH, (galley.size().y + 14.0).max(46.0)));
+    let width = ui.available_width();
+    let left = if Room::of(ui.ctx()) == Room::Tiny { 100.0 } else { 132.0 };
+    let galley = ui.painter().layout(meaning.to_owned(), theme::small(), tokens.muted, width - left - 16.0);
+    let (_, rect) = ui.allocate_space(vec2(width, (galley.size().y + 14.0).max(46.0)));
     let place = Rect::from_center_size(pos2(rect.left() + left / 2.0, rect.center().y), vec2(left, 34.0));
     let lever = Lever::of(ui, &command).without_icon().tone(tone).named(name);
     let response = lever.ui_at(ui, place);
@@ -171,9 +174,9 @@ fn of_jobs(n_jobs: usize) -> String {
 }
 
 fn line_ui(ui: &mut Ui, text: String) {
-    let (_, rect) = ui.allocate_space(vec2(WIDTH, 26.0));
+    let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 26.0));
     let style = (theme::body(), theme::tokens(ui).muted);
-    label_at(ui, rect.left_center(), Align2::LEFT_CENTER, text.as_str(), style, WIDTH);
+    label_at(ui, rect.left_center(), Align2::LEFT_CENTER, text.as_str(), style, rect.width());
     let response = ui.interact(rect, ui.scope_id().with(&text), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &text));
 }

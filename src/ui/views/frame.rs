@@ -11,6 +11,7 @@ use super::super::command::{Command, Label, Page};
 use super::super::widgets::{AccessibleName, Icon, Lever, Tone, label_at, numbers_at, region, text_width};
 use super::run_page::run_header_ui;
 use super::{Commands, View, away, menus};
+use crate::ui::room::Room;
 use crate::ui::{format, theme};
 
 /// The room of the search where it shows only its key.
@@ -68,7 +69,7 @@ fn foot_entry_ui(ui: &mut Ui, view: View<'_>, page: Page) -> bool {
         ui.painter().rect_filled(rect, radius, tokens.raised);
     }
     let ink = if is_open { tokens.text } else { tokens.muted };
-    let middle = if n_open > 0 { rect.center() - vec2(8.0, 0.0) } else { rect.center() };
+    let middle = if n_open > 0 { rect.center() - vec2(10.0, 0.0) } else { rect.center() };
     if let Some(icon) = label.icon {
         icon.paint(ui.painter(), middle, 14.0, if n_open > 0 { tokens.interrupted } else { ink });
     }
@@ -84,8 +85,9 @@ fn foot_entry_ui(ui: &mut Ui, view: View<'_>, page: Page) -> bool {
 fn rail_entry_ui(ui: &mut Ui, label: &Label, is_open: bool) -> bool {
     let text = label.text;
     let tokens = theme::tokens(ui);
-    let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 54.0));
-    let rect = rect.shrink2(vec2(8.0, 0.0));
+    let has_word = Room::of(ui.ctx()).is_wide();
+    let (_, rect) = ui.allocate_space(vec2(ui.available_width(), if has_word { 54.0 } else { 40.0 }));
+    let rect = rect.shrink2(vec2(if has_word { 8.0 } else { 6.0 }, 0.0));
     let response =
         ui.interact(rect, ui.scope_id().with(text), Sense::click()).on_hover_cursor(CursorIcon::PointingHand);
     response.says_selected(Role::Tab, is_open, text);
@@ -97,10 +99,13 @@ fn rail_entry_ui(ui: &mut Ui, label: &Label, is_open: bool) -> bool {
     }
     let ink = if is_open { tokens.text } else { tokens.muted };
     if let Some(icon) = label.icon {
-        icon.paint(ui.painter(), pos2(rect.center().x, rect.top() + 20.0), 15.0, ink);
+        let y = if has_word { rect.top() + 20.0 } else { rect.center().y };
+        icon.paint(ui.painter(), pos2(rect.center().x, y), 15.0, ink);
     }
-    let pos = pos2(rect.center().x, rect.bottom() - 14.0);
-    label_at(ui, pos, Align2::CENTER_CENTER, text, (theme::small(), ink), rect.width());
+    if has_word {
+        let pos = pos2(rect.center().x, rect.bottom() - 14.0);
+        label_at(ui, pos, Align2::CENTER_CENTER, text, (theme::small(), ink), rect.width());
+    }
     let is_pulled = response.clicked();
     if let Some(key) = label.shortcut.map(|key| ui.ctx().format_shortcut(&key)) {
         response.tip(&format!("{text} ({key})"));

@@ -12,6 +12,7 @@ use super::history_trend::{TREND, trend_ui};
 use super::recent::{EndedRow, RowTime, ended_row_ui};
 use super::{Commands, View};
 use crate::run::RunState;
+use crate::ui::room::Room;
 use crate::ui::{format, theme};
 use crate::window::HistoryOrder;
 
@@ -57,24 +58,26 @@ fn filter_ui(ui: &mut Ui, view: View<'_>, page: &mut HistoryState, out: &mut Com
         ui.spacing_mut().item_spacing.x = 8.0;
         let width = ui.available_width();
         let is_wide = width > 900.0;
+        let is_roomy = Room::of(ui.ctx()).is_wide();
+        let short = |wide: f32, narrow: f32| if is_roomy { wide } else { narrow };
         let pipelines = view.store.history().pipelines();
         let any = |text: Option<&str>| text.unwrap_or("any").to_owned();
         let chosen = any(page.pipeline.as_ref().map(|id| id.as_str()));
-        combo(ui, ("Pipeline", &chosen), if is_wide { 220.0 } else { 150.0 }, |ui| {
+        combo(ui, ("Pipeline", &chosen), if is_wide { 220.0 } else { short(150.0, 118.0) }, |ui| {
             ui.selectable_value(&mut page.pipeline, None, "any");
             for id in pipelines {
                 ui.selectable_value(&mut page.pipeline, Some(id.clone()), one_line(id.as_str()));
             }
         });
         let chosen = any(page.state.map(state_word));
-        combo(ui, ("State", &chosen), if is_wide { 140.0 } else { 118.0 }, |ui| {
+        combo(ui, ("State", &chosen), if is_wide { 140.0 } else { short(118.0, 100.0) }, |ui| {
             ui.selectable_value(&mut page.state, None, "any");
             for state in RunState::ALL.iter().copied().filter(|state| state.is_ended()) {
                 ui.selectable_value(&mut page.state, Some(state), state_word(state));
             }
         });
         let mut time = page.time();
-        combo(ui, ("Time", time.text()), if is_wide { 160.0 } else { 130.0 }, |ui| {
+        combo(ui, ("Time", time.text()), if is_wide { 160.0 } else { short(130.0, 100.0) }, |ui| {
             for one in HistoryTime::ALL {
                 ui.selectable_value(&mut time, one, one.text());
             }
@@ -82,6 +85,7 @@ fn filter_ui(ui: &mut Ui, view: View<'_>, page: &mut HistoryState, out: &mut Com
         page.set_time(time, view.now);
         let clear = Command::ClearRunFilter;
         let lever = Lever::of(ui, &clear).enabled_if(is_filtered);
+        let lever = if is_roomy { lever } else { lever.text("") };
         let room = ui.available_width() - lever.width(ui) - 8.0;
         let edit = TextEdit::singleline(&mut page.text)
             .id(ui.scope_id().with("history text"))

@@ -20,6 +20,7 @@ use super::start_sheet::fields_ui;
 use super::{Commands, View};
 use crate::base::tz::Tz;
 use crate::schedule::{AfterOn, Misfire, Overlap};
+use crate::ui::room::Room;
 use crate::ui::{format, theme};
 use crate::window::FireRow;
 
@@ -81,11 +82,7 @@ pub(crate) fn job_card_ui(
         let line = Stroke::new(1.0, theme::tokens(ui).line);
         ui.painter().hline(rect.x_range(), rect.top(), line);
         let inner = rect.shrink2(vec2(theme::GAP, 8.0));
-        let third = (inner.width() - 2.0 * 20.0) / 3.0;
-        let column = |at: f32| {
-            let left = inner.left() + at * (third + 20.0);
-            Rect::from_min_size(pos2(left, inner.top()), vec2(third, inner.height()))
-        };
+        let places = places(inner, Room::of(ui.ctx()));
         let scrolled = |ui: &mut Ui, rect: Rect, salt: &str, add: &mut dyn FnMut(&mut Ui)| {
             let mut ui = ui.new_child(UiBuilder::new().max_rect(rect));
             ScrollArea::vertical().id_salt(salt).auto_shrink([false, false]).show(&mut ui, |ui| {
@@ -93,10 +90,25 @@ pub(crate) fn job_card_ui(
                 add(ui);
             });
         };
-        scrolled(ui, column(0.0), "form", &mut |ui| form_ui(ui, view, form, &checked));
-        scrolled(ui, column(1.0), "preview", &mut |ui| preview_ui(ui, view, &checked));
-        fires_ui(&mut ui.new_child(UiBuilder::new().max_rect(column(2.0))), view, out);
+        scrolled(ui, places[0], "form", &mut |ui| form_ui(ui, view, form, &checked));
+        scrolled(ui, places[1], "preview", &mut |ui| preview_ui(ui, view, &checked));
+        fires_ui(&mut ui.new_child(UiBuilder::new().max_rect(places[2])), view, out);
     });
+}
+
+/// The places of the form, of the next fires and of the past ones: beside one another, or the fires one above the other.
+fn places(inner: Rect, room: Room) -> [Rect; 3] {
+    let n = if room.is_wide() { 3.0 } else { 2.0 };
+    let width = (inner.width() - (n - 1.0) * 20.0) / n;
+    let column = |at: f32| {
+        let left = inner.left() + at * (width + 20.0);
+        Rect::from_min_size(pos2(left, inner.top()), vec2(width, inner.height()))
+    };
+    if room.is_wide() {
+        return [0.0, 1.0, 2.0].map(column);
+    }
+    let (next, past) = column(1.0).split_top_bottom_at_fraction(0.6);
+    [column(0.0), next, past]
 }
 
 fn form_ui(ui: &mut Ui, view: View<'_>, form: &mut JobForm, checked: &Checked) {

@@ -22,6 +22,8 @@ pub(crate) const ROW: f32 = 44.0;
 /// The distance from one mark to the next.
 const MARK: f32 = 11.0;
 const LEVER: f32 = 96.0;
+/// From this width on, a row has room for everything.
+const LONG: f32 = 800.0;
 
 /// The row at this index of the list; an empty row while it is being loaded.
 pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, out: &mut Commands) {
@@ -65,13 +67,22 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
         out.push(turn);
     }
     let run = Command::Send(Action::Do(api::RunJobNow { job_id: job_id.clone() }.into()));
-    let place = Rect::from_center_size(pos2(rect.right() - LEVER / 2.0, y), vec2(LEVER, theme::LEVER));
+    let is_long = rect.width() > LONG;
+    let width = if is_long { LEVER } else { theme::LEVER };
+    let place = Rect::from_center_size(pos2(rect.right() - width / 2.0, y), vec2(width, theme::LEVER));
     if Lever::of(ui, &run).ui_at(ui, place).clicked() {
         out.push(run);
     }
     let marks_left = place.left() - 24.0 - MARK * MAX_MARKS as f32;
-    let left_left = marks_left - 126.0;
-    let wall_left = left_left - 136.0;
+    // In a short row the countdown is below the time, and the outcomes are on the job's card alone.
+    let (wall_at, left_at) = if is_long {
+        let left = pos2(marks_left - 126.0, y);
+        (left - vec2(136.0, 0.0), left)
+    } else {
+        let left = place.left() - theme::GAP - 110.0;
+        (pos2(left, y - 8.0), pos2(left, y + 9.0))
+    };
+    let wall_left = wall_at.x;
     let name_left = rect.left() + 50.0;
     let name_width = ((wall_left - name_left) * 0.42).min(240.0);
     let words_left = name_left + name_width + theme::GAP;
@@ -88,10 +99,12 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
         response.tip(words);
     }
     let style = (theme::body(), if job.enabled { tokens.text } else { tokens.muted });
-    numbers_at(ui, pos2(wall_left, y), Align2::LEFT_CENTER, &wall, style);
+    numbers_at(ui, wall_at, Align2::LEFT_CENTER, &wall, style);
     let style = (theme::small(), tokens.muted);
-    numbers_at(ui, pos2(left_left, y), Align2::LEFT_CENTER, &left, style);
-    marks_ui(ui, view, row, pos2(marks_left, y));
+    numbers_at(ui, left_at, Align2::LEFT_CENTER, &left, style);
+    if is_long {
+        marks_ui(ui, view, row, pos2(marks_left, y));
+    }
 }
 
 /// The last outcomes, the newest at the right.

@@ -16,6 +16,7 @@ use super::super::log_page::{LogCommand, LogPage};
 use super::super::widgets::{AccessibleName, Card, Icon, Lever, Tone, label_at, region, text_width};
 use super::{Commands, View};
 use crate::base::id::AttemptKey;
+use crate::ui::room::Room;
 use crate::ui::theme::Tokens;
 use crate::ui::{format, theme};
 use crate::window::{Action, Folder, LogOf, LogRow, LogView, Look};
@@ -81,10 +82,13 @@ fn head_ui(ui: &mut Ui, view: View<'_>, log: &LogView, (title, head): (&str, Rec
     if Lever::icon(Icon::Close, close.name()).ui_at(ui, place).tip("Close the log (Escape)").clicked() {
         out.push(close);
     }
+    let is_roomy = Room::of(ui.ctx()).is_wide();
     let mut right = place.left() - 6.0;
     if let Some(key) = log.of.attempt() {
         let outside = Command::Send(Action::OpenFolder(Folder::Log(key.clone())));
-        if Lever::of(ui, &outside).tone(Tone::Quiet).ui_before(ui, &mut right, head, 26.0).clicked() {
+        let lever = Lever::of(ui, &outside).tone(Tone::Quiet);
+        let lever = if is_roomy { lever } else { lever.text("") };
+        if lever.ui_before(ui, &mut right, head, 26.0).clicked() {
             out.push(outside);
         }
         let n_attempts = attempts_of(view, key);
@@ -101,13 +105,17 @@ fn head_ui(ui: &mut Ui, view: View<'_>, log: &LogView, (title, head): (&str, Rec
         for (text, of, is_on) in [("All steps, merged", all, is_merged), ("One step", this, !is_merged)] {
             let command = Command::Log(LogCommand::Open(of));
             let tone = if is_on { Tone::Marked(tokens.accent) } else { Tone::Quiet };
-            let lever = Lever::of(ui, &command).text(text).named(text).without_icon().tone(tone);
+            let shown = if is_roomy { text } else { text.split(',').next().unwrap_or(text) };
+            let lever = Lever::of(ui, &command).text(shown).named(text).without_icon().tone(tone);
             if lever.ui_before(ui, &mut right, head, 26.0).clicked() && !is_on {
                 out.push(command);
             }
         }
     }
     let mut left = head.left() + text_width(ui, title, theme::strong()) + 12.0;
+    if left + 40.0 > right {
+        return;
+    }
     let style = (theme::mono(), tokens.muted);
     let run_id = match &log.of {
         LogOf::Attempt(key) => key.run_id.as_str(),
@@ -121,6 +129,9 @@ fn head_ui(ui: &mut Ui, view: View<'_>, log: &LogView, (title, head): (&str, Rec
     let n_lines = format::number(extent.n_lines as f64);
     let text = format!("{about}{n_lines} lines · {}", format::bytes(extent.log_len));
     let style = (theme::small(), tokens.muted);
+    if text_width(ui, &text, theme::small()) > right - left {
+        return;
+    }
     label_at(ui, pos2(right - 4.0, head.center().y), Align2::RIGHT_CENTER, text, style, right - left);
 }
 
@@ -181,7 +192,7 @@ fn tools_ui(ui: &mut Ui, log: &LogView, page: &mut LogPage, out: &mut Commands) 
     ui.painter().hline(rect.x_range(), rect.top(), Stroke::new(1.0, tokens.line));
     let inner = rect.shrink2(vec2(theme::GAP, 5.0));
     let field =
-        Rect::from_min_size(inner.min, vec2((inner.width() * 0.28).clamp(140.0, 340.0), inner.height()));
+        Rect::from_min_size(inner.min, vec2((inner.width() * 0.28).clamp(120.0, 340.0), inner.height()));
     let frame = Frame::NONE
         .fill(tokens.bg)
         .stroke(Stroke::new(1.0, tokens.line))

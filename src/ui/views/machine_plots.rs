@@ -2,12 +2,12 @@
 //! then free disk space.
 
 use chrono::SubsecRound;
-use egui::{Align2, Color32, Rect, Role, Sense, Stroke, Ui, UiBuilder, pos2, vec2};
+use egui::{Align2, Color32, Rangef, Rect, Role, Sense, Stroke, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::limit_form::MachinePage;
 use super::super::time_line::{AxisOf, TimeCommand};
-use super::super::widgets::{AccessibleName, Card, label_at, segments_at};
+use super::super::widgets::{AccessibleName, Card, label_at, segments_at, text_width};
 use super::axis::{
     Axis, Chart, CurveLook, CurvePoint, LimitLine, TIMES, TOP, bound, curve, drag_limits_ui, limit_labels_at,
     marks_ui,
@@ -29,6 +29,8 @@ const FREE: f32 = 40.0;
 const LANES: usize = 3;
 const LANES_OF_HIGH: usize = 6;
 const HIGH: f32 = 900.0;
+/// The room of a card's title.
+const TITLE: f32 = 130.0;
 /// The gap between the curves and the lanes.
 const CREASE: f32 = 8.0;
 /// The smallest full scale of rates, in bytes a second.
@@ -67,10 +69,13 @@ pub(super) fn plots_ui(ui: &mut Ui, view: View<'_>, page: &mut MachinePage, out:
     scrub.show_line(ui, then, out);
 }
 
-/// The legend of the curves, at the right end of a card's head.
+/// The legend of the curves, at the right end of a card's head, as far as it leaves room for the title.
 fn legend_at(ui: &Ui, rect: Rect, right: f32, entries: &[(&str, Color32)]) {
     let mut x = right;
     for (text, color) in entries.iter().rev() {
+        if x - text_width(ui, text, theme::small()) - 18.0 < rect.left() + TITLE {
+            return;
+        }
         let style = (theme::small(), theme::tokens(ui).muted);
         let shown = label_at(ui, pos2(x, rect.center().y), Align2::RIGHT_CENTER, *text, style, 120.0);
         let line = shown.left() - 18.0;
@@ -194,7 +199,7 @@ fn bars_ui(
             n_left += 1;
             continue;
         };
-        bar.paint(ui, &ui.painter_at(frame), axis.scale, place, f32::MIN);
+        bar.paint(ui, &ui.painter_at(frame), axis.scale, (place, Rangef::EVERYTHING));
         let key = &span.key;
         let id = ui.scope_id().with(("bar", key.run_id.as_str(), key.step_id.as_str(), key.attempt));
         let response = ui.interact(place.intersect(frame), id, Sense::click());

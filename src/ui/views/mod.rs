@@ -47,6 +47,7 @@ mod scrub;
 mod settings;
 mod start_sheet;
 mod timeline;
+mod tiny;
 mod toasts;
 mod waiting;
 
@@ -70,6 +71,7 @@ pub(super) use dialogs::overlay_ui;
 pub(super) use frame::{header_ui, rail_ui};
 pub(super) use palette::PaletteState;
 pub(super) use run_compare::other_run;
+pub(super) use tiny::tiny_ui;
 pub(super) use toasts::toasts_ui;
 
 /// What a view paints from.

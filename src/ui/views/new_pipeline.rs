@@ -6,7 +6,7 @@ use super::super::command::Command;
 use super::super::pipeline_list::NewPipeline;
 use super::super::widgets::{AccessibleName, Field, Lever, Tone, label_at, remark};
 use super::Commands;
-use super::dialogs::{WIDTH, dialog_ui, heading_ui};
+use super::dialogs::{dialog_ui, heading_ui};
 use crate::pipeline::Template;
 use crate::ui::theme;
 
@@ -19,7 +19,12 @@ pub(crate) fn new_pipeline_ui(ui: &Ui, form: &mut NewPipeline, out: &mut Command
         heading_ui(ui, "New pipeline".to_owned());
         ui.add_space(8.0);
         let wrong = form.error();
-        let field = Field::new("Name", "books-nightly").ui(ui, &mut form.name, WIDTH, wrong.as_deref());
+        let field = Field::new("Name", "books-nightly").ui(
+            ui,
+            &mut form.name,
+            ui.available_width(),
+            wrong.as_deref(),
+        );
         if ui.memory(|memory| memory.focused().is_none()) {
             field.request_focus();
         }
@@ -34,7 +39,7 @@ pub(crate) fn new_pipeline_ui(ui: &Ui, form: &mut NewPipeline, out: &mut Command
         } else {
             remark(ui, "Its file is written into the folder of pipelines, for you to edit", tokens.muted);
         }
-        let (_, rect) = ui.allocate_space(vec2(WIDTH, 44.0));
+        let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 44.0));
         let mut right = rect.right();
         let make = Command::MakePipeline;
         let text = if form.is_saving { "Creating…" } else { "Create" };
@@ -51,7 +56,7 @@ pub(crate) fn new_pipeline_ui(ui: &Ui, form: &mut NewPipeline, out: &mut Command
 
 fn template_ui(ui: &mut Ui, template: &Template, at: usize, chosen: &mut usize) {
     let tokens = theme::tokens(ui);
-    let (_, rect) = ui.allocate_space(vec2(WIDTH, ROW));
+    let (_, rect) = ui.allocate_space(vec2(ui.available_width(), ROW));
     let is_chosen = *chosen == at;
     let response = ui
         .interact(rect, ui.scope_id().with(("template", at)), Sense::click())

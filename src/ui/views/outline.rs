@@ -9,6 +9,7 @@ use super::super::outline::{OutlineState, Row, Step};
 use super::super::widgets::{AccessibleName, Card, label_at, region};
 use super::outline_tree::outline;
 use super::{Commands, View};
+use crate::ui::room::fitted;
 use crate::ui::theme;
 
 const WIDTH: f32 = 680.0;
@@ -45,26 +46,30 @@ pub(crate) fn outline_ui(ui: &mut Ui, view: View<'_>, state: &mut OutlineState, 
     let area = Modal::default_area(Id::unique("outline")).accessible_name(&*name);
     let modal = Modal::new(Id::unique("outline")).area(area).frame(frame).backdrop_color(tokens.backdrop);
     let modal = modal.show(ui.ctx(), |ui| {
-        ui.set_width(WIDTH);
+        let width = fitted(ui.ctx(), WIDTH);
+        ui.set_width(width);
         ui.spacing_mut().item_spacing.y = 0.0;
-        let (_, head) = ui.allocate_space(vec2(WIDTH, 28.0));
+        let (_, head) = ui.allocate_space(vec2(width, 28.0));
         let style = (theme::strong(), tokens.text);
-        label_at(ui, head.left_center(), Align2::LEFT_CENTER, &*name, style, WIDTH / 2.0);
+        label_at(ui, head.left_center(), Align2::LEFT_CENTER, &*name, style, width / 2.0);
         let hint = "arrows walk, Enter opens, Esc closes";
         let style = (theme::small(), tokens.muted);
-        label_at(ui, head.right_center(), Align2::RIGHT_CENTER, hint, style, WIDTH / 2.0);
-        ScrollArea::vertical().max_height(HEIGHT).auto_shrink([false, true]).show(ui, |ui| {
-            region(ui, Role::Tree, &name);
-            for row in &rows {
-                let (is_toggled, is_opened) = row_ui(ui, row, row.path == state.at);
-                if is_toggled {
-                    toggled = Some(row.path.clone());
+        label_at(ui, head.right_center(), Align2::RIGHT_CENTER, hint, style, width / 2.0);
+        ScrollArea::vertical()
+            .max_height(HEIGHT.min(ui.ctx().content_rect().height() - 80.0))
+            .auto_shrink([false, true])
+            .show(ui, |ui| {
+                region(ui, Role::Tree, &name);
+                for row in &rows {
+                    let (is_toggled, is_opened) = row_ui(ui, row, row.path == state.at);
+                    if is_toggled {
+                        toggled = Some(row.path.clone());
+                    }
+                    if is_opened {
+                        opened = row.node.open.clone();
+                    }
                 }
-                if is_opened {
-                    opened = row.node.open.clone();
-                }
-            }
-        });
+            });
     });
     if let Some(path) = toggled {
         state.toggle(&path);

@@ -11,6 +11,7 @@ use super::super::command::Command;
 use super::super::offers::{offered, other_names, with_shortcut};
 use super::super::widgets::{Card, Corners, Icon, RowKind, label_at, row_ui};
 use super::{Commands, View};
+use crate::ui::room::{Room, fitted};
 use crate::ui::theme;
 
 const WIDTH: f32 = 560.0;
@@ -101,17 +102,19 @@ pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, 
     let mut chosen = None;
 
     let frame = Card::frame(ui).shadow(ui.visuals().window_shadow);
+    let top = if Room::of(ui.ctx()) == Room::Tiny { 8.0 } else { 90.0 };
     let area = Modal::default_area(Id::unique("palette"))
-        .anchor(Align2::CENTER_TOP, vec2(0.0, 90.0))
+        .anchor(Align2::CENTER_TOP, vec2(0.0, top))
         .accessible_name(Command::OpenPalette.label().text);
     let modal = Modal::new(Id::unique("palette"))
         .area(area)
         .frame(frame)
         .backdrop_color(tokens.backdrop)
         .show(ui.ctx(), |ui| {
-            ui.set_width(WIDTH);
+            let width = fitted(ui.ctx(), WIDTH);
+            ui.set_width(width);
             ui.spacing_mut().item_spacing.y = 0.0;
-            let (_, head) = ui.allocate_space(vec2(WIDTH, 48.0));
+            let (_, head) = ui.allocate_space(vec2(width, 48.0));
             Icon::Search.paint(ui.painter(), pos2(head.left() + 22.0, head.center().y), 14.0, tokens.muted);
             let place =
                 Rect::from_min_max(pos2(head.left() + 42.0, head.top() + 9.0), head.max - vec2(12.0, 9.0));
@@ -120,6 +123,7 @@ pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, 
                 .frame(egui::Frame::NONE)
                 .font(theme::body())
                 .desired_width(place.width())
+                .margin(vec2(6.0, 0.0))
                 .align(egui::Align2::LEFT_CENTER);
             let response = ui.put(place, edit).accessible_name("What to do");
             response.request_focus();
@@ -134,8 +138,10 @@ pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, 
                 chosen = index.and_then(|index| found.get(index).cloned());
             }
             // It keeps its height, so that no entry moves while one types.
-            let list = ScrollArea::vertical().max_height(MAX_ROWS * ROW).auto_shrink([false, false]);
-            list.min_scrolled_height(MAX_ROWS * ROW).show_rows(ui, ROW, found.len(), |ui, range| {
+            let window = ui.ctx().content_rect().height();
+            let height = (MAX_ROWS * ROW).min(window - head.bottom() - 24.0).max(ROW);
+            let list = ScrollArea::vertical().max_height(height).auto_shrink([false, false]);
+            list.min_scrolled_height(height).show_rows(ui, ROW, found.len(), |ui, range| {
                 for at in range {
                     if entry_ui(ui, &found[at], Some(at) == index, at + 1 == found.len(), &keyed) {
                         chosen = Some(found[at].clone());

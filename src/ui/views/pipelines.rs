@@ -314,9 +314,13 @@ impl Row<'_> {
         let (upper, lower) = (rect.center().y - 8.0, rect.center().y + 9.0);
         Icon::Cross.paint(ui.painter(), pos2(rect.left() + 6.0, upper), 11.0, tokens.failed);
         self.title_ui(ui, rect, rect.left() + 20.0, upper);
+        let first = error.lines().next().unwrap_or_default();
+        // The folder stands above it.
+        let folder = self.entry.path.parent().map(|folder| format!("{}/", folder.display()));
+        let first = folder.and_then(|folder| first.strip_prefix(&folder)).unwrap_or(first);
         let first = match error.lines().count() {
-            0 | 1 => error.to_owned(),
-            n => format!("{}  (and {} more)", error.lines().next().unwrap_or_default(), n - 1),
+            0 | 1 => first.to_owned(),
+            n => format!("{first}  (and {} more)", n - 1),
         };
         let style = (theme::mono(), tokens.failed);
         label_at(ui, pos2(rect.left(), lower), Align2::LEFT_CENTER, first, style, rect.width());

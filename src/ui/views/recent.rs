@@ -16,7 +16,14 @@ use crate::window::Action;
 
 const FIRST: f32 = 98.0;
 const SECOND: f32 = 114.0;
-const LEVERS: f32 = FIRST + 6.0 + SECOND + 2.0 + theme::LEVER;
+
+/// The widths of the first two levers of a row `width` wide; what it says has the rest.
+fn lever_widths(width: f32) -> (f32, f32) {
+    if width > LONG { (FIRST, SECOND) } else { (theme::LEVER, theme::LEVER) }
+}
+
+/// From this width on, a row has room for the words of its levers.
+const LONG: f32 = 900.0;
 
 /// One run that has ended, in a list.
 #[derive(Clone, Copy)]
@@ -51,14 +58,17 @@ pub(crate) fn ended_row_ui(ui: &mut Ui, view: View<'_>, row: &EndedRow<'_>, out:
     let kind = RowKind { name: &name, is_selected, corners };
     let row_id = Id::unique(("ended run", run.run_id.as_str()));
     let (rect, mut response) = row_ui(ui, row_id, theme::ROW, &kind);
+    let (first, second) = lever_widths(rect.width());
+    let left = rect.right() - first - 6.0 - second - 2.0 - theme::LEVER;
+    let levers = Rect::from_min_max(pos2(left, rect.top()), rect.max);
     if ui.is_rect_visible(rect) {
         let tokens = theme::tokens(ui);
         let column =
             |left: f32, width: f32| Rect::from_min_size(pos2(left, rect.top()), vec2(width, rect.height()));
-        let state_column = column(rect.left(), 112.0);
-        let job = column(state_column.right() + theme::GAP, 186.0);
-        let time_right = rect.right() - LEVERS - theme::GAP;
-        let time = column(time_right - 122.0, 122.0);
+        let is_long = rect.width() > LONG;
+        let state_column = column(rect.left(), if is_long { 112.0 } else { 104.0 });
+        let job = column(state_column.right() + theme::GAP, if is_long { 186.0 } else { 140.0 });
+        let time = column(levers.left() - theme::GAP - 122.0, 122.0);
         let place_left = job.right() + theme::GAP;
         state_at(ui, state_column, Icon::of_run(run.state), &state, tokens.run_state(run.state));
         names_at(ui, job, run);
@@ -73,8 +83,7 @@ pub(crate) fn ended_row_ui(ui: &mut Ui, view: View<'_>, row: &EndedRow<'_>, out:
         let took = format!("took {took}");
         numbers_at(ui, pos2(time.left(), lower), Align2::LEFT_CENTER, &took, (theme::small(), tokens.muted));
     }
-    let levers = Rect::from_min_max(pos2(rect.right() - LEVERS, rect.top()), rect.max);
-    levers_ui(ui, levers, run, is_selected, out);
+    levers_ui(ui, levers, (first, second), (run, is_selected), out);
     response
 }
 
@@ -102,18 +111,24 @@ fn why_text(ui: &Ui, run: &RunSummary) -> (String, egui::Color32) {
     (text, ink)
 }
 
-fn levers_ui(ui: &mut Ui, rect: Rect, run: &RunSummary, is_selected: bool, out: &mut Commands) {
+fn levers_ui(
+    ui: &mut Ui,
+    rect: Rect,
+    (first, second): (f32, f32),
+    (run, is_selected): (&RunSummary, bool),
+    out: &mut Commands,
+) {
     let (run_id, state) = (&run.run_id, run.state);
     let top = rect.center().y - theme::LEVER / 2.0;
     let place = |left: f32, width: f32| Rect::from_min_size(pos2(left, top), vec2(width, theme::LEVER));
     if state.is_resumable() {
         let command = Command::Send(first_lever(run));
-        if Lever::of(ui, &command).ui_at(ui, place(rect.left(), FIRST)).clicked() {
+        if Lever::of(ui, &command).ui_at(ui, place(rect.left(), first)).clicked() {
             out.push(command);
         }
     }
     let again = Command::Send(Action::Do(api::Command::start_like(&run.pipeline_id, run_id)));
-    if Lever::of(ui, &again).ui_at(ui, place(rect.left() + FIRST + 6.0, SECOND)).clicked() {
+    if Lever::of(ui, &again).ui_at(ui, place(rect.left() + first + 6.0, second)).clicked() {
         out.push(again);
     }
     let more = place(rect.right() - theme::LEVER, theme::LEVER);

@@ -2,7 +2,7 @@
 //! on one axis.
 
 use chrono::{DateTime, Local, SubsecRound, TimeDelta, Utc};
-use egui::{Align2, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder, pos2, vec2};
+use egui::{Align2, Rangef, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::time_line::{AxisOf, TimeCommand};
@@ -304,7 +304,7 @@ fn lane_ui(
             let dashes = egui::Shape::dashed_line(&points, Stroke::new(1.0, tokens.muted), 3.0, 3.0);
             painter.extend(dashes);
         }
-        free_from = bar.paint(ui, &painter, scale, place, free_from);
+        free_from = bar.paint(ui, &painter, scale, (place, Rangef::new(free_from, f32::INFINITY)));
         last_end = Some(place.right());
     }
     if response.has_focus() {

@@ -2,8 +2,8 @@
 
 use chrono::TimeDelta;
 use egui::{
-    Align, Align2, CursorIcon, Layout, Rect, Response, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
-    UiBuilder, pos2, vec2,
+    Align, Align2, CursorIcon, FontId, Layout, Rect, Response, Role, ScrollArea, Sense, Stroke, StrokeKind,
+    Ui, UiBuilder, pos2, vec2,
 };
 
 use super::super::command::{Command, RunTab};
@@ -320,11 +320,21 @@ impl<'a> RunPage<'a> {
             Some(n) => (tab, format!("{} {n}", tab.text())),
             None => (tab, tab.text().to_owned()),
         });
-        let widths: f32 = tabs.iter().map(|(_, text)| text_width(ui, text, theme::medium())).sum();
+        let width_in = |font: FontId| -> f32 {
+            tabs.iter().map(|(_, text)| text_width(ui, text, font.clone()) + 6.0).sum()
+        };
+        let has_room = width_in(theme::medium()) < rect.width() - 2.0 * theme::GAP;
+        let font = if has_room { theme::medium() } else { theme::small() };
+        let tabs = if width_in(font.clone()) < rect.width() - 2.0 * theme::GAP {
+            tabs
+        } else {
+            RunTab::ALL.map(|tab| (tab, tab.text().to_owned()))
+        };
+        let widths: f32 = tabs.iter().map(|(_, text)| text_width(ui, text, font.clone())).sum();
         let gap = ((rect.width() - 2.0 * theme::GAP - widths) / (tabs.len() - 1) as f32).clamp(6.0, 20.0);
         let mut left = rect.left() + theme::GAP;
         for (tab, text) in tabs {
-            let width = text_width(ui, &text, theme::medium()).min(rect.right() - theme::GAP - left);
+            let width = text_width(ui, &text, font.clone()).min(rect.right() - theme::GAP - left);
             let place = Rect::from_min_size(pos2(left, rect.top()), vec2(width.max(1.0), TABS));
             let is_open = self.view.state.run_tab == tab;
             let response = ui
@@ -337,7 +347,7 @@ impl<'a> RunPage<'a> {
             response.says_selected(Role::Tab, is_open, &text);
             let ink = if is_open || response.hovered() { tokens.text } else { tokens.muted };
             let at = place.left_center();
-            label_at(ui, at, Align2::LEFT_CENTER, text, (theme::medium(), ink), place.width() + 1.0);
+            label_at(ui, at, Align2::LEFT_CENTER, text, (font.clone(), ink), place.width() + 1.0);
             if is_open {
                 let line = Stroke::new(2.0, tokens.accent);
                 ui.painter().hline(place.x_range(), place.bottom() - 1.0, line);

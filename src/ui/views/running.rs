@@ -12,13 +12,17 @@ use super::super::widgets::{
 use super::{Commands, View, menus};
 use crate::base::id::RunId;
 use crate::run::{RunState, RunSummary, StepSummary};
+use crate::ui::room::Room;
 use crate::ui::{format, theme};
 use crate::window::{Left, RunEntry, RunUsage, left_of};
 
-/// The width of the three levers at the right of each row.
-const LEVERS: f32 = FIRST + 6.0 + SECOND + 2.0 + theme::LEVER;
 const FIRST: f32 = 98.0;
 const SECOND: f32 = 82.0;
+
+/// The widths of the first two levers of a row.
+fn lever_widths(room: Room) -> (f32, f32) {
+    if room.is_wide() { (FIRST, SECOND) } else { (theme::LEVER, theme::LEVER) }
+}
 
 struct Columns {
     state: Rect,
@@ -29,16 +33,19 @@ struct Columns {
     levers: Rect,
 }
 
-fn columns(rect: Rect, wants_cost: bool) -> Columns {
+fn columns(rect: Rect, room: Room, wants_cost: bool) -> Columns {
+    let (first, second) = lever_widths(room);
+    let levers_width = first + 6.0 + second + 2.0 + theme::LEVER;
     let mut left = rect.left();
     let mut take = |width: f32| {
         let column = Rect::from_min_max(pos2(left, rect.top()), pos2(left + width, rect.bottom()));
         left += width + theme::GAP;
         column
     };
-    let state = take(112.0);
+    let (state, time) = if room.is_wide() { (112.0, 92.0) } else { (98.0, 84.0) };
+    let state = take(state);
     let job = take(if rect.width() < 820.0 { 150.0 } else { 186.0 });
-    let rest = rect.right() - LEVERS - job.right() - 3.0 * theme::GAP - 92.0;
+    let rest = rect.right() - levers_width - job.right() - 3.0 * theme::GAP - time;
     let cost_width = if !wants_cost || rest < 300.0 {
         0.0
     } else if rest < 470.0 {
@@ -48,9 +55,9 @@ fn columns(rect: Rect, wants_cost: bool) -> Columns {
     };
     let gap = if cost_width > 0.0 { theme::GAP } else { 0.0 };
     let place = take((rest - cost_width - gap).max(80.0));
-    let time = take(92.0);
+    let time = take(time);
     let cost = (cost_width > 0.0).then(|| take(cost_width));
-    let levers = Rect::from_min_max(pos2(rect.right() - LEVERS, rect.top()), rect.max);
+    let levers = Rect::from_min_max(pos2(rect.right() - levers_width, rect.top()), rect.max);
     Columns { state, job, place, time, cost, levers }
 }
 
@@ -110,8 +117,9 @@ pub(crate) fn run_row_ui(
     let row_id = Id::unique(("living run", run.run_id.as_str()));
     let (rect, response) = row_ui(ui, row_id, theme::ROW, &kind);
     pull_row(&response, &run.run_id, out);
+    let room = Room::of(ui.ctx());
     if ui.is_rect_visible(rect) {
-        let columns = columns(rect, peak_memory.is_some());
+        let columns = columns(rect, room, peak_memory.is_some());
         let tokens = theme::tokens(ui);
         let color = tokens.run_state(run.state);
         let (upper, lower) = (rect.center().y - 8.0, rect.center().y + 9.0);
@@ -148,8 +156,8 @@ pub(crate) fn run_row_ui(
             }
         }
     }
-    let levers = columns(rect, peak_memory.is_some()).levers;
-    levers_ui(ui, levers, entry, is_selected, out);
+    let levers = columns(rect, room, peak_memory.is_some()).levers;
+    levers_ui(ui, (levers, room), entry, is_selected, out);
 }
 
 /// A click on a run's row selects the run; a second one opens its page.
@@ -251,7 +259,13 @@ fn cost_at(ui: &Ui, rect: Rect, entry: &RunEntry, peak_memory: u64) {
     numbers_at(ui, pos2(memory.right() + 8.0, y), Align2::LEFT_CENTER, &memory_text, style);
 }
 
-fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, is_selected: bool, out: &mut Commands) {
+fn levers_ui(
+    ui: &mut Ui,
+    (rect, room): (Rect, Room),
+    entry: &RunEntry,
+    is_selected: bool,
+    out: &mut Commands,
+) {
     let lever_of = if is_selected { Lever::of_selected } else { Lever::of };
     let (run_id, state) = (&entry.run.run_id, entry.run.state);
     let tokens = theme::tokens(ui);
@@ -262,7 +276,8 @@ fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, is_selected: bool, out: 
         left += width + gap;
         place
     };
-    let (first, second, more) = (take(FIRST, 6.0), take(SECOND, 2.0), take(theme::LEVER, 0.0));
+    let (first, second) = lever_widths(room);
+    let (first, second, more) = (take(first, 6.0), take(second, 2.0), take(theme::LEVER, 0.0));
     // A run that has ended while the pointer kept its row in place has no levers.
     if !state.is_ended() {
         let command = Command::Send(first_lever(&entry.run));

@@ -2,7 +2,7 @@
 //! vertical line through both at the pointer.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use egui::{Align2, Rect, Sense, Stroke, Ui, UiBuilder, pos2, vec2};
+use egui::{Align2, Rangef, Rect, Sense, Stroke, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::time_line::{AxisOf, TimeCommand};
@@ -145,8 +145,9 @@ fn band_ui(ui: &mut Ui, band: Rect, axis: Axis, entry: &RunEntry, view: View<'_>
     let pipeline = entry.run.pipeline_id.as_str();
     label_at(ui, pos2(name.left(), name.center().y), Align2::LEFT_CENTER, pipeline, style, name.width());
     let painter = ui.painter_at(band);
-    // For each lane: where its last span and its last label end.
-    let mut ends = vec![(DateTime::<Utc>::MIN_UTC, f32::MIN); n_lanes.max(1)];
+    // When the last span of each lane ends.
+    let mut ends = vec![DateTime::<Utc>::MIN_UTC; n_lanes.max(1)];
+    let mut bars = Vec::new();
     for (from, until, text, state) in spans(entry, view.now) {
         if !axis.scale.range.sees(from, until) {
             continue;
@@ -160,14 +161,22 @@ fn band_ui(ui: &mut Ui, band: Rect, axis: Axis, entry: &RunEntry, view: View<'_>
         let lane = match state {
             // A freeze concerns the whole run.
             None => 0,
-            Some(_) => ends.iter().position(|(end, _)| *end <= from).unwrap_or(ends.len() - 1),
+            Some(_) => ends.iter().position(|end| *end <= from).unwrap_or(ends.len() - 1),
         };
-        ends[lane].0 = ends[lane].0.max(until);
+        ends[lane] = ends[lane].max(until);
         let top = band.top() + lane as f32 * LANE;
         let bottom = if state.is_none() { band.bottom() } else { top + LANE };
         let bar = Bar { from, until, text, color };
         let place = bar.place(axis.scale, Rect::from_x_y_ranges(band.x_range(), top..=bottom));
-        ends[lane].1 = bar.paint(ui, &painter, axis.scale, place, ends[lane].1);
+        bars.push((lane, bar, place));
+    }
+    let mut free_from = vec![f32::MIN; n_lanes.max(1)];
+    for (at, (lane, bar, place)) in bars.iter().enumerate() {
+        // What is painted later over a lane must not hide a part of a name.
+        let next = bars[at + 1..].iter().filter(|(_, _, other)| other.intersects(*place));
+        let until = next.map(|(_, _, other)| other.left()).fold(f32::INFINITY, f32::min);
+        let free = Rangef::new(free_from[*lane], until);
+        free_from[*lane] = bar.paint(ui, &painter, axis.scale, (*place, free));
     }
     let response = ui.interact(
         Rect::from_min_max(name.min, band.max),

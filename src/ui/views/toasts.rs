@@ -5,6 +5,7 @@ use egui::{Align, Align2, Area, Color32, Id, Layout, Order, Role, Ui, vec2};
 use super::super::command::Command;
 use super::super::widgets::{AccessibleName, Card, Icon, Lever, paragraph};
 use super::{Commands, View};
+use crate::ui::room::{Room, fitted};
 use crate::ui::theme;
 
 /// The width of a message's text.
@@ -22,9 +23,10 @@ pub(crate) fn toasts_ui(ui: &Ui, view: View<'_>, out: &mut Commands) {
         view.beat.holds_for(holds);
     }
     let tokens = theme::tokens(ui);
+    let room = Room::of(ui.ctx());
     let area = Area::new(Id::unique("toasts"))
         .order(Order::Foreground)
-        .anchor(Align2::LEFT_BOTTOM, vec2(theme::RAIL + 20.0, -16.0));
+        .anchor(Align2::LEFT_BOTTOM, vec2(room.rail() + f32::from(room.margin()), -16.0));
     area.show(ui.ctx(), |ui| {
         ui.spacing_mut().item_spacing.y = 8.0;
         let n_hidden = failures.len().saturating_sub(MAX_FAILURES);
@@ -70,7 +72,7 @@ impl Message {
                     let (_, place) = ui.allocate_space(vec2(22.0, theme::LEVER));
                     self.icon.paint(ui.painter(), place.center(), 12.0, self.color);
                     ui.scope(|ui| {
-                        ui.set_max_width(TEXT);
+                        ui.set_max_width(fitted(ui.ctx(), TEXT + 130.0) - 130.0);
                         paragraph(ui, &self.text, (theme::body(), theme::tokens(ui).text));
                     });
                     command.is_some_and(|command| Lever::of(ui, command).ui(ui).clicked())

@@ -122,7 +122,7 @@ impl Lever {
         self.ui_at(ui, Rect::from_center_size(at, size))
     }
 
-    /// Puts it at `rect`.
+    /// Puts it at `rect`: only its icon where there is no room for its word.
     pub(crate) fn ui_at(self, ui: &mut Ui, rect: Rect) -> Response {
         let sense = if self.is_enabled { Sense::click() } else { Sense::hover() };
         let response = ui.interact(rect, ui.scope_id().with(("lever", &self.name)), sense);
@@ -152,13 +152,15 @@ impl Lever {
             StrokeKind::Inside,
         );
         let ink = ink.gamma_multiply(opacity);
-        if self.text.is_empty() {
+        let galley = painter.layout_no_wrap(self.text.clone(), theme::medium(), ink);
+        let has_word =
+            !self.text.is_empty() && (self.icon.is_none() || rect.width() > galley.size().x + 24.0);
+        if !has_word {
             if let Some(icon) = self.icon {
                 icon.paint(painter, rect.center(), 12.0, ink);
             }
             return;
         }
-        let galley = painter.layout_no_wrap(self.text.clone(), theme::medium(), ink);
         let icon_width = if self.icon.is_some() { 19.0 } else { 0.0 };
         let content = Rect::from_center_size(rect.center(), galley.size() + Vec2::new(icon_width, 0.0));
         let mut x = content.left();
