@@ -162,8 +162,8 @@ impl Default for WindowLook {
 }
 
 impl WindowLook {
-    /// The smallest size at which everything has room.
-    pub const MIN_SIZE: [f32; 2] = [900.0, 560.0];
+    /// The smallest size, at which one thing has room: the living runs.
+    pub const MIN_SIZE: [f32; 2] = [320.0, 240.0];
 
     /// The scales at which everything can be read.
     pub const SCALES: std::ops::RangeInclusive<u16> = 50..=300;

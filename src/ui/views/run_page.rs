@@ -22,7 +22,7 @@ use super::running::state_text;
 use super::{Commands, View, menus};
 use crate::api;
 use crate::base::id::StepId;
-use crate::run::{RunState, StepState, StepSummary};
+use crate::run::{RunState, StepState, StepSummary, Trigger};
 use crate::ui::{format, theme};
 use crate::window::{Action, RunEntry, RunFacts};
 
@@ -227,6 +227,7 @@ impl<'a> RunPage<'a> {
         }
         let by = match self.facts.and_then(|facts| facts.fired_by.as_ref()) {
             Some(fired) => format!("by job {}", fired.job_id),
+            None if run.trigger == Trigger::Manual => "by hand".to_owned(),
             None => format!("by {}", run.trigger),
         };
         let took = run.took(now);
