@@ -56,6 +56,12 @@ pub(crate) fn connect(data_dir: &Path, epoch: u64) -> Result<Engine, ConnectErro
     Ok(Engine { host, events, inventory, passed_over: Vec::new() })
 }
 
+/// A message to the supervisor as it goes over the socket.
+pub(crate) fn frame(header: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(header.len()).unwrap().to_le_bytes();
+    [&length, &[0; 4], header].concat()
+}
+
 pub(crate) fn key(step: &str, attempt: u32) -> AttemptKey {
     AttemptKey { run_id: RunId::new("run").unwrap(), step_id: StepId::new(step).unwrap(), attempt }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Barrier};
 use leverframe::supervisor::{ConnectError, HostEvent, HostRequest, KnownStatus, StepHost, probe};
 use rustix::process::Signal;
 
-use super::bench::{Bench, code, connect, key, launcher, signal, state, wait_until};
+use super::bench::{Bench, code, connect, frame, key, launcher, signal, state, wait_until};
 
 #[test]
 fn a_start_still_unread_when_its_engine_died_is_thrown_away_by_the_next_hello() {
@@ -135,10 +135,6 @@ fn two_engines_that_start_the_same_step_start_it_once() {
 fn garbage_closes_its_own_connection_and_no_other() {
     let mut bench = Bench::new();
     bench.sh("a", "until [ -e go ]; do sleep 0.01; done");
-    let frame = |header: &[u8]| {
-        let length = u32::try_from(header.len()).unwrap().to_le_bytes();
-        [&length, &[0; 4], header].concat()
-    };
     for garbage in [b"GET / HTTP/1.1\r\n\r\n".to_vec(), frame(b"\xff\xff"), frame(b"[1, 2"), vec![0xff; 64]] {
         let mut stream = UnixStream::connect(bench.data_dir.join("supervisor.sock")).unwrap();
         stream.write_all(&garbage).unwrap();

@@ -1,11 +1,13 @@
 //! Survival: of the engine's death, and of the supervisor's.
 
 use std::fs;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 
 use leverframe::supervisor::{ExitCause, HostEvent, HostRequest, KnownStatus, StartSpec};
 use rustix::process::Signal;
 
-use super::bench::{Bench, code, is_gone, key, signal, state, wait_until};
+use super::bench::{Bench, code, frame, is_gone, key, signal, state, wait_until};
 
 /// Says when it begins, waits for a word, says when it ends.
 const PATIENT: &str = "echo $$ >> pids; echo begin; until [ -e go ]; do sleep 0.01; done; echo end; exit 7";
@@ -52,6 +54,35 @@ fn a_step_that_ends_while_no_engine_lives_has_its_true_end_told_to_the_next() {
         KnownStatus::StartFailed(reason) => panic!("{reason}"),
     };
     assert_eq!(exit.cause, code(7));
+}
+
+#[test]
+fn a_supervisor_sleeps_after_an_engine_that_died_before_it_was_answered() {
+    let mut bench = Bench::new();
+    let supervisor = bench.supervisor();
+    let pid = bench.sh("a", "exec sleep 1000");
+    bench.engine = None;
+    // It reads the end of the step, the hello and its sender's death in one go: a hello is answered only when such an end
+    // is settled, in case a shutdown follows.
+    signal(supervisor, Signal::STOP);
+    signal(pid, Signal::TERM);
+    wait_until("the end of the step", || is_gone(pid).then_some(()));
+    bench.epoch += 1;
+    let hello = format!(r#"{{"hello":{{"protocol":1,"epoch":{},"pid":1,"version":"test"}}}}"#, bench.epoch);
+    let mut stream = UnixStream::connect(bench.data_dir.join("supervisor.sock")).unwrap();
+    stream.write_all(&frame(hello.as_bytes())).unwrap();
+    drop(stream);
+    signal(supervisor, Signal::CONT);
+    // The first looks take longer than a hello may wait.
+    let (mut n_looks, mut n_asleep) = (0, 0);
+    wait_until("all looks", || {
+        n_looks += 1;
+        n_asleep += usize::from(n_looks > 1000 && state(supervisor) == Some('S'));
+        (n_looks == 1200).then_some(())
+    });
+    assert!(n_asleep > 100, "asleep at {n_asleep} of the last 200 looks");
+    bench.reconnect();
+    assert_eq!((bench.supervisor(), bench.engine().inventory.len()), (supervisor, 1));
 }
 
 #[test]

@@ -154,7 +154,7 @@ impl Server {
             let highest_epoch = self.highest_epoch;
             return self.reply(n, &Reply::Refused { highest_epoch });
         }
-        if let Some(earlier) = self.engine.take_if(|earlier| *earlier != n) {
+        if let Some(earlier) = self.engine.filter(|earlier| *earlier != n) {
             self.disconnect(earlier);
         }
         // They are not in the inventory: the new engine asks again for those that it still wants.
@@ -272,6 +272,10 @@ impl Server {
             // Closing alone is not enough: a copy of the descriptor elsewhere would keep it watched.
             let _ = epoll::delete(&self.epoll, &connection.stream);
         }
-        self.engine.take_if(|engine| *engine == n);
+        if self.engine.take_if(|engine| *engine == n).is_some() {
+            // What the engine was to get at a certain time: without it nobody would do it, and the time would stay due.
+            self.flush_at = None;
+            self.hello_deadline = None;
+        }
     }
 }
