@@ -4,7 +4,9 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use zbus::blocking::fdo::DBusProxy;
 use zbus::blocking::{Connection, Proxy, connection, proxy};
+use zbus::names::BusName;
 use zbus::proxy::CacheProperties;
 use zbus::zvariant::OwnedObjectPath;
 
@@ -68,8 +70,7 @@ impl ScreenReader {
         let launched = Command::new(launcher)
             .arg("--launch-immediately")
             .env("DBUS_SESSION_BUS_ADDRESS", &session)
-            // It puts its socket into one of these folders, and replaces one that is there.
-            .envs([("XDG_RUNTIME_DIR", dir.path()), ("XDG_CACHE_HOME", dir.path())])
+            .env("XDG_RUNTIME_DIR", dir.path())
             .env("DISPLAY", display.name())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -78,6 +79,10 @@ impl ScreenReader {
             .expect("it starts");
         let programs = [launched, bus];
         let on_session = connect(&session).expect("the bus answers");
+        // A call before it is there would start another one, whose socket every test would share.
+        let names = DBusProxy::new(&on_session).expect("the bus answers");
+        let name = "org.a11y.Bus".try_into().expect("a name");
+        look_until("the launcher", || names.name_has_owner(BusName::clone(&name)).ok()?.then_some(()));
         let address: String = look_until("the bus for accessibility", || {
             let bus = Proxy::new(&on_session, "org.a11y.Bus", "/org/a11y/bus", "org.a11y.Bus").ok()?;
             bus.call("GetAddress", &()).ok()
