@@ -5,6 +5,8 @@ mod frames;
 mod heard;
 mod leaving;
 mod stage;
+mod story;
+mod trouble;
 mod wayland;
 
 use std::fs;

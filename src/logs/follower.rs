@@ -17,10 +17,11 @@ use crate::files::{self, FolderChanges};
 /// The most bytes of one chunk.
 pub(super) const MAX_CHUNK_BYTES: usize = 256 << 10;
 
-/// Events that may make a log longer or shorter, or replace it.
+/// Events that may make a log longer or shorter, replace or remove it.
 const EVENTS: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::MODIFY)
     .union(WatchFlags::ATTRIB)
+    .union(WatchFlags::DELETE)
     .union(WatchFlags::MOVED_FROM)
     .union(WatchFlags::MOVED_TO);
 

@@ -120,6 +120,7 @@ use anyhow::bail;
 
 use crate::window::{WindowLook, WindowPort};
 pub use window::LeverframeWindow;
+use window_look::TITLE;
 
 /// What works without a window.
 const WITHOUT_DISPLAY: &str = "without a display use `leverframe run`, `resume`, `retry`, `runs`, `show`, \
@@ -133,7 +134,7 @@ pub fn run(port: WindowPort) -> anyhow::Result<()> {
     require_display(|name| std::env::var_os(name))?;
     let look = port.look();
     let viewport = egui::ViewportBuilder::default()
-        .with_title("Leverframe")
+        .with_title(TITLE)
         .with_app_id("leverframe")
         .with_inner_size([look.width, look.height])
         .with_maximized(look.is_maximized)
@@ -149,7 +150,7 @@ pub fn run(port: WindowPort) -> anyhow::Result<()> {
         was_shown.set(true);
         Ok(Box::new(LeverframeWindow::new(cc, port)) as Box<dyn eframe::App>)
     };
-    eframe::run_native("Leverframe", options, Box::new(window)).map_err(|error| match was_shown.get() {
+    eframe::run_native(TITLE, options, Box::new(window)).map_err(|error| match was_shown.get() {
         true => anyhow::anyhow!("the display is gone; {WITHOUT_DISPLAY}"),
         false => anyhow::anyhow!("{}", refusal(&error.to_string())),
     })

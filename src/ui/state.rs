@@ -93,8 +93,8 @@ pub(super) struct WindowState {
     pub(super) may_close: bool,
     /// The look that was saved last.
     pub(super) look: WindowLook,
-    /// The title says that the engine is in another process.
-    pub(super) is_named_attached: bool,
+    /// The title of the window.
+    pub(super) title: &'static str,
     /// The theme that the title bar got last.
     pub(super) title_bar: Option<SystemTheme>,
 }

@@ -102,6 +102,15 @@ fn every_control_of_every_page_has_a_name() {
 }
 
 #[test]
+fn the_window_as_a_whole_has_its_title_as_its_name() {
+    let mut scene = busy();
+    let name = |scene: &Scene| scene.harness.root().accesskit_node().label();
+    assert_eq!(name(&scene).as_deref(), Some("Leverframe"));
+    scene.tell(AppUpdate::Attached("the engine is another process".into()));
+    assert_eq!(name(&scene).as_deref(), Some("Leverframe (attached)"));
+}
+
+#[test]
 fn a_row_is_in_a_list_and_a_tab_in_its_tabs() {
     for (page, scene) in pages() {
         let mut n_tabs_open = 0;

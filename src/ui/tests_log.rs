@@ -33,6 +33,7 @@ fn tell(scene: &mut Scene, answer: LogAnswer) -> Vec<Action> {
 
 fn extent(n_lines: u64) -> LogExtent {
     LogExtent {
+        is_removed: false,
         exists: true,
         n_lines,
         log_len: n_lines * 100,
@@ -67,6 +68,14 @@ pub(super) fn with_lines(n_lines: u64) -> Scene {
 
 fn shows_line(scene: &Scene, line: u64) -> bool {
     scene.harness.query_by_label(&format!("{line}: text {}", line - 1)).is_some()
+}
+
+#[test]
+fn a_log_whose_file_was_removed_says_so_beside_its_size_and_keeps_its_lines() {
+    let mut scene = with_lines(400);
+    assert!(!scene.shows("was removed"));
+    tell(&mut scene, LogAnswer::Extent(LogExtent { is_removed: true, ..extent(400) }));
+    assert!(scene.shows("400 lines") && scene.shows("its file was removed") && shows_line(&scene, 400));
 }
 
 #[test]

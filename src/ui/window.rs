@@ -25,7 +25,7 @@ use super::state::{Overlay, WindowState};
 use super::time_line::TimeLine;
 use super::toasts::Toasts;
 use super::views::{Commands, PaletteState, View};
-use super::window_look::theme_of;
+use super::window_look::{TITLE, theme_of};
 use super::{beat, offers, system_fonts, theme, views};
 use crate::api;
 use crate::base::id::RunId;
@@ -91,7 +91,7 @@ impl LeverframeWindow {
             time: TimeLine::default(),
             may_close: false,
             look: look.clone(),
-            is_named_attached: false,
+            title: TITLE,
             title_bar: None,
         };
         // Updates that were sent before the window could be woken wait in the channel.

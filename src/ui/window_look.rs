@@ -9,6 +9,9 @@ use super::theme::scale_of;
 use super::window::LeverframeWindow;
 use crate::window::{Action, HistoryOrder, LastView, ThemeChoice, WindowLook};
 
+/// The title of the window.
+pub(super) const TITLE: &str = "Leverframe";
+
 impl LeverframeWindow {
     /// Gives the title bar the theme of the page. If the theme follows the system, the title bar follows it by itself.
     pub(super) fn sync_title_bar(&mut self, ui: &Ui) {
@@ -23,11 +26,13 @@ impl LeverframeWindow {
         }
     }
 
-    /// Says in the title, once, that the engine is in another process.
+    /// Says in the title that the engine is in another process, if it is.
     pub(super) fn name_window(&mut self, ui: &Ui) {
-        if self.store.attached().is_some() && !self.state.is_named_attached {
-            self.state.is_named_attached = true;
-            ui.ctx().send_viewport_cmd(ViewportCommand::Title("Leverframe (attached)".to_owned()));
+        let title = if self.store.attached().is_some() { "Leverframe (attached)" } else { TITLE };
+        // egui gives the window as a whole no name for screen readers.
+        ui.ctx().accesskit_node_builder(egui::accesskit_root_id(), |node| node.set_label(title));
+        if std::mem::replace(&mut self.state.title, title) != title {
+            ui.ctx().send_viewport_cmd(ViewportCommand::Title(title.to_owned()));
         }
     }
 

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -75,6 +76,7 @@ impl LogThread {
                 is_filtered: false,
                 begun_at: None,
                 file: None,
+                is_removed: false,
                 log_len: 0,
                 index: LineIndex::default(),
                 search: None,
@@ -122,6 +124,7 @@ struct Reading {
     begun_at: Option<DateTime<Utc>>,
     /// None until it is there.
     file: Option<File>,
+    is_removed: bool,
     log_len: u64,
     index: LineIndex,
     search: Option<(String, LogSearch)>,
@@ -181,7 +184,7 @@ impl Reading {
             Ok(None) => return Ok(()),
             Ok(Some(answer)) => answer,
             Err(error) => {
-                self.file = None;
+                (self.file, self.is_removed) = (None, false);
                 (self.log_len, self.search) = (0, None);
                 self.index = LineIndex::default();
                 self.has_more = false;
@@ -219,14 +222,16 @@ impl Reading {
             }
         }
         let Some(file) = &self.file else { return Ok(None) };
-        let log_len = file.metadata()?.len();
+        let metadata = file.metadata()?;
+        let log_len = metadata.len();
+        let is_removed = matches!(self.source, Source::File(_)) && metadata.nlink() == 0;
         if self.index.check(file, log_len)?
             && let Some((_, search)) = &mut self.search
         {
             search.restart();
         }
-        self.is_told &= log_len == self.log_len;
-        self.log_len = log_len;
+        self.is_told &= log_len == self.log_len && is_removed == self.is_removed;
+        (self.log_len, self.is_removed) = (log_len, is_removed);
         Ok(None)
     }
 
@@ -317,6 +322,7 @@ impl Reading {
         };
         LogExtent {
             exists: self.file.is_some(),
+            is_removed: self.is_removed,
             n_lines: estimate,
             log_len: self.log_len,
             n_indexed,
@@ -544,13 +550,17 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_is_removed_while_it_is_read_stays_readable_until_it_is_closed() {
+    fn a_log_that_is_removed_while_it_is_read_says_so_and_stays_readable_until_it_is_closed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("fetch.1.log");
         append(&path, "one\ntwo\n");
         let (log, port) = open_at(&path);
         wait_for(&port, has_lines(2));
         std::fs::remove_file(&path).unwrap();
+        wait_for(
+            &port,
+            |answer| matches!(answer, LogAnswer::Extent(extent) if extent.is_removed && extent.exists),
+        );
         log.ask(LogQuestion::Rows(0..9));
         let rows = wait_for(&port, |answer| matches!(answer, LogAnswer::Rows(_)));
         assert!(matches!(rows, LogAnswer::Rows(rows) if rows.rows.len() == 2));

@@ -78,6 +78,8 @@ pub enum LogAnswer {
 pub struct LogExtent {
     /// Whether its file is there.
     pub exists: bool,
+    /// Whether the file was removed since the log was opened. It is read as before, until the log is closed.
+    pub is_removed: bool,
     /// Its lines: estimated as long as not all of it is indexed.
     pub n_lines: u64,
     /// Its bytes.
@@ -329,7 +331,7 @@ mod tests {
     }
 
     fn extent(n_lines: u64, log_len: u64, n_indexed: u64) -> LogExtent {
-        LogExtent { exists: true, n_lines, log_len, n_indexed, begun_at: None }
+        LogExtent { exists: true, is_removed: false, n_lines, log_len, n_indexed, begun_at: None }
     }
 
     fn rows(lines: Range<u64>, extent: LogExtent) -> LogAnswer {

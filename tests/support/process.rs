@@ -10,13 +10,22 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use super::DEADLINE;
 
 /// Calls `look` until it returns a value, for conditions that no event reports.
-pub(crate) fn look_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+#[track_caller]
+pub(crate) fn look_until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    look_until_or(look, || format!("{what}: not seen in time"))
+}
+
+/// The same; a test that waits in vain fails with the text of `failure`.
+#[track_caller]
+pub(crate) fn look_until_or<T>(mut look: impl FnMut() -> Option<T>, failure: impl FnOnce() -> String) -> T {
     let until = Instant::now() + DEADLINE;
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < until, "{what}: not seen in time");
+        if Instant::now() > until {
+            panic!("{}", failure());
+        }
         let_pass(Duration::from_millis(3));
     }
 }

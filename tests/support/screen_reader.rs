@@ -2,14 +2,17 @@
 //! called, so that a test of the real window depends on no place in it.
 
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+use zbus::blocking::fdo::DBusProxy;
 use zbus::blocking::{Connection, Proxy, connection, proxy};
+use zbus::names::BusName;
 use zbus::proxy::CacheProperties;
 use zbus::zvariant::OwnedObjectPath;
 
 use super::bus::start_bus;
 use super::display::Display;
-use super::process::look_until;
+use super::process::{look_until, look_until_or};
 
 /// Where Debian and others install the program that starts the bus for accessibility.
 const LAUNCHERS: [&str; 3] = [
@@ -23,10 +26,20 @@ const REGISTRY: (&str, &str) = ("org.a11y.atspi.Registry", "/org/a11y/atspi/acce
 /// The roles of what can be operated, and of plots, as `AtspiRole` numbers them: check box, combo box, image, list item,
 /// page tab, push button, radio button, slider, entry.
 const CONTROLS: [u32; 9] = [7, 11, 27, 32, 37, 43, 44, 51, 79];
+/// The role of a window with its title bar.
+const FRAME: u32 = 23;
+
+/// Longer than a window takes to answer; one that hangs is not heard.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whether it can be operated, or is a plot: it must have a name.
 pub(crate) fn is_control(heard: &Heard) -> bool {
     CONTROLS.contains(&heard.role)
+}
+
+/// Whether it is a window as a whole.
+pub(crate) fn is_frame(heard: &Heard) -> bool {
+    heard.role == FRAME
 }
 
 /// A session bus with accessibility on it. Everything ends when this value is dropped.
@@ -66,6 +79,10 @@ impl ScreenReader {
             .expect("it starts");
         let programs = [launched, bus];
         let on_session = connect(&session).expect("the bus answers");
+        // A call before it is there would start another one, whose socket every test would share.
+        let names = DBusProxy::new(&on_session).expect("the bus answers");
+        let name = "org.a11y.Bus".try_into().expect("a name");
+        look_until("the launcher", || names.name_has_owner(BusName::clone(&name)).ok()?.then_some(()));
         let address: String = look_until("the bus for accessibility", || {
             let bus = Proxy::new(&on_session, "org.a11y.Bus", "/org/a11y/bus", "org.a11y.Bus").ok()?;
             bus.call("GetAddress", &()).ok()
@@ -100,7 +117,7 @@ impl ScreenReader {
     /// Waits until something is heard that `is_it` accepts.
     #[track_caller]
     pub(crate) fn hear_of(&self, what: &str, is_it: impl Fn(&Heard) -> bool) -> Heard {
-        look_until(what, || self.all().into_iter().find(|heard| is_it(heard)))
+        self.listen(what, |all| all.into_iter().find(|heard| is_it(heard)))
     }
 
     /// Presses the control of this name once it is there.
@@ -112,26 +129,42 @@ impl ScreenReader {
     /// Presses the first control that `is_it` accepts once it is there.
     #[track_caller]
     pub(crate) fn press_that(&self, what: &str, is_it: impl Fn(&Heard) -> bool) {
-        look_until(&format!("what can be pressed: {what}"), || {
-            let all = self.all();
+        self.listen(&format!("what can be pressed: {what}"), |all| {
             all.iter().filter(|heard| is_it(heard)).any(|heard| self.act(heard)).then_some(())
         });
     }
 
-    /// Gives the keyboard to the control of this name.
+    /// Replaces the contents of the text field of this name once it is there.
     #[track_caller]
-    pub(crate) fn focus(&self, name: &str) {
-        look_until(&format!("what can have the keyboard: {name}"), || {
-            let heard = self.all().into_iter().find(|heard| heard.name == name)?;
-            let component = self.ask(&heard.place, "org.a11y.atspi.Component")?;
-            component.call::<_, _, bool>("GrabFocus", &()).ok()?.then_some(())
+    pub(crate) fn enter(&self, name: &str, text: &str) {
+        self.listen(&format!("what can be written in: {name}"), |all| {
+            let fields = all.iter().filter(|heard| heard.name == name);
+            fields.into_iter().any(|heard| self.write(heard, text)).then_some(())
         });
+    }
+
+    /// Waits until `find` finds something in what is heard. If it does not, the test fails with all names.
+    #[track_caller]
+    pub(crate) fn listen<T>(&self, what: &str, find: impl Fn(Vec<Heard>) -> Option<T>) -> T {
+        look_until_or(
+            || find(self.all()),
+            || {
+                let names: Vec<_> = self.all().into_iter().map(|heard| heard.name).collect();
+                format!("{what}: not heard in time, but {names:#?}")
+            },
+        )
     }
 
     /// Does the first thing that can be done with it; false if there is none.
     fn act(&self, heard: &Heard) -> bool {
         let action = self.ask(&heard.place, "org.a11y.atspi.Action");
         action.is_some_and(|action| action.call::<_, _, bool>("DoAction", &0).unwrap_or(false))
+    }
+
+    /// Replaces its text; false if it has none that can be changed.
+    fn write(&self, heard: &Heard, text: &str) -> bool {
+        let field = self.ask(&heard.place, "org.a11y.atspi.EditableText");
+        field.is_some_and(|field| field.call::<_, _, bool>("SetTextContents", &text).unwrap_or(false))
     }
 
     fn hear(&self, place: Place) -> Option<Heard> {
@@ -165,5 +198,5 @@ impl Drop for ScreenReader {
 }
 
 fn connect(address: &str) -> zbus::Result<Connection> {
-    connection::Builder::address(address)?.build()
+    connection::Builder::address(address)?.method_timeout(PATIENCE).build()
 }

@@ -21,7 +21,7 @@ fn jobs_go_on_firing_whatever_the_window_leaves_of_runs() {
         [("Leave running", RunState::Running), ("Freeze", RunState::Paused), ("Stop", RunState::Stopped)];
     for (answer, expected) in answers {
         let Some(ear) = Ear::set() else { return };
-        let Ear { reader, stage } = &ear;
+        let Ear { reader, stage, .. } = &ear;
         write_pipelines(stage);
         let mut window = ear.open();
         start_the_run(stage);

@@ -195,12 +195,18 @@ impl Drop for OpenWindow {
     }
 }
 
-/// Says that the test did not run; where it must, it fails.
-#[expect(clippy::print_stdout, reason = "whoever runs the tests is to see it")]
+/// Says that the test did not run; where a display is required, it fails.
 pub(super) fn skipped(why: &str) {
-    assert!(
-        std::env::var_os("LEVERFRAME_REQUIRE_DISPLAY").is_none(),
-        "the window must be tested here: {why}"
-    );
+    skipped_unless("LEVERFRAME_REQUIRE_DISPLAY", why);
+}
+
+/// The same for a test under Wayland.
+pub(super) fn skipped_wayland(why: &str) {
+    skipped_unless("LEVERFRAME_REQUIRE_WAYLAND", why);
+}
+
+#[expect(clippy::print_stdout, reason = "whoever runs the tests is to see it")]
+fn skipped_unless(required: &str, why: &str) {
+    assert!(std::env::var_os(required).is_none(), "the window must be tested here: {why}");
     println!("SKIPPED: {why}");
 }

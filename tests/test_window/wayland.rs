@@ -2,7 +2,7 @@
 //! can be moved and closed.
 
 use super::primary_lever;
-use super::stage::{OpenWindow, Stage, skipped};
+use super::stage::{OpenWindow, Stage, skipped, skipped_wayland};
 use crate::support::compositor::{Compositor, NOTHING};
 use crate::support::display::{Display, Picture};
 use crate::support::process::look_until;
@@ -18,10 +18,10 @@ fn under_wayland_the_window_has_a_title_bar_by_which_it_is_moved_and_closed() {
         return skipped("this build has no window");
     }
     let Some(display) = Display::open(SCREEN) else {
-        return missing("there is no Xvfb on which a compositor could be looked at");
+        return skipped_wayland("there is no Xvfb on which a compositor could be looked at");
     };
     let Some(compositor) = Compositor::open(&display, SCREEN) else {
-        return missing("there is no Weston to open a window on");
+        return skipped_wayland("there is no Weston to open a window on");
     };
     let stage = Stage::on(display);
     let mut command = stage.program(&[]);
@@ -84,14 +84,4 @@ fn content_of(picture: &Picture) -> Option<Content> {
         let (_, (right, _)) = picture.corners_of(*page, 3000)?;
         Some(Content { left, right: right + 1, top })
     })
-}
-
-/// Says that the test did not run; where it must, it fails.
-#[expect(clippy::print_stdout, reason = "whoever runs the tests is to see it")]
-fn missing(why: &str) {
-    assert!(
-        std::env::var_os("LEVERFRAME_REQUIRE_WAYLAND").is_none(),
-        "the window must be tested under Wayland here: {why}"
-    );
-    println!("SKIPPED: {why}");
 }

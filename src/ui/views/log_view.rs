@@ -127,12 +127,19 @@ fn head_ui(ui: &mut Ui, view: View<'_>, log: &LogView, (title, head): (&str, Rec
     let Some(extent) = log.extent() else { return };
     let about = if extent.is_exact() { "" } else { "about " };
     let n_lines = format::number(extent.n_lines as f64);
-    let text = format!("{about}{n_lines} lines · {}", format::bytes(extent.log_len));
-    let style = (theme::small(), tokens.muted);
-    if text_width(ui, &text, theme::small()) > right - left {
+    let size = format!("{about}{n_lines} lines · {}", format::bytes(extent.log_len));
+    let (text, ink) = match extent.is_removed {
+        true => (format!("{size} · its file was removed, it can be read until it is closed"), tokens.failed),
+        false => (size, tokens.muted),
+    };
+    // What is wrong is said as far as there is room, a mere size only whole.
+    if !extent.is_removed && text_width(ui, &text, theme::small()) > right - left {
         return;
     }
-    label_at(ui, pos2(right - 4.0, head.center().y), Align2::RIGHT_CENTER, text, style, right - left);
+    let at = pos2(right - 4.0, head.center().y);
+    let shown = label_at(ui, at, Align2::RIGHT_CENTER, &*text, (theme::small(), ink), right - left);
+    let role = if extent.is_removed { Role::Alert } else { Role::Label };
+    ui.interact(shown, ui.scope_id().with("size"), Sense::hover()).says(role, &text);
 }
 
 /// Whose logs are merged.

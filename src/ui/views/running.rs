@@ -109,8 +109,11 @@ pub(crate) fn run_row_ui(
     let elapsed = format::clock(entry.run.took(view.now));
     let second = time_text(entry, view);
     let cost = cost_text(entry, view).map_or_else(String::new, |cost| format!(", {cost}"));
+    // Why it is frozen, unless it was paused by hand.
+    let cause = run.error.as_deref().filter(|_| run.state == RunState::Paused);
+    let said_cause = cause.map_or_else(String::new, |cause| format!(", {cause}"));
     let name = format!(
-        "{state}, {}, {}, {place}, {percent}, {elapsed}, {second}{cost}",
+        "{state}, {}, {}, {place}{said_cause}, {percent}, {elapsed}, {second}{cost}",
         run.pipeline_id, run.run_id
     );
     let kind = RowKind { name: &name, is_selected, corners };
@@ -129,14 +132,10 @@ pub(crate) fn run_row_ui(
         let place_right = columns.place.right() - 46.0;
         let width = place_right - columns.place.left();
         let at = pos2(columns.place.left(), upper);
-        match &run.error {
-            Some(cause) if run.state == RunState::Paused => {
-                label_at(ui, at, Align2::LEFT_CENTER, cause.to_string(), (theme::body(), color), width);
-            }
-            Some(_) | None => {
-                label_at(ui, at, Align2::LEFT_CENTER, place, (theme::body(), tokens.muted), width);
-            }
-        }
+        match cause {
+            Some(cause) => label_at(ui, at, Align2::LEFT_CENTER, cause, (theme::body(), color), width),
+            None => label_at(ui, at, Align2::LEFT_CENTER, place, (theme::body(), tokens.muted), width),
+        };
         let at = pos2(columns.place.right(), upper);
         numbers_at(ui, at, Align2::RIGHT_CENTER, &percent, (theme::body(), tokens.text));
         let bar =

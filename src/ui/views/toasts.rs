@@ -73,13 +73,13 @@ impl Message {
                     self.icon.paint(ui.painter(), place.center(), 12.0, self.color);
                     ui.scope(|ui| {
                         ui.set_max_width(fitted(ui.ctx(), TEXT + 130.0) - 130.0);
-                        paragraph(ui, &self.text, (theme::body(), theme::tokens(ui).text));
+                        let shown = paragraph(ui, &self.text, (theme::body(), theme::tokens(ui).text));
+                        shown.says(self.role, &self.text);
                     });
                     command.is_some_and(|command| Lever::of(ui, command).ui(ui).clicked())
                 })
                 .inner
             });
-            shown.response.says(self.role, &self.text);
             shown.inner
         })
         .inner
