@@ -92,6 +92,8 @@ pub(super) enum Command {
     UnmarkRuns,
     /// Run all steps of the marked runs again.
     RetryMarked,
+    /// Compare the two marked runs.
+    CompareMarked,
     /// Show this much of the machine's history.
     ShowSpan(HistorySpan),
     /// Save the form of the limits.
@@ -372,6 +374,8 @@ impl Command {
             Self::RetryMarked => Label::new("Retry marked")
                 .icon(Icon::Again)
                 .tooltip("Run all steps of the marked runs again, each under its own id"),
+            Self::CompareMarked => Label::new("Compare marked")
+                .tooltip("Compare the durations, memory, parameters, definitions and logs of both"),
             Self::AskRemoveJob(_) => Label::new("Remove job…").icon(Icon::Cross),
             Self::ChooseStep(Some(_)) => Label::new("Follow its log"),
             Self::ChooseStep(None) => Label::new("Follow the running step"),
@@ -499,7 +503,8 @@ impl Command {
             | Self::AskDeleteMarked
             | Self::DeleteRuns(_)
             | Self::UnmarkRuns
-            | Self::RetryMarked => None,
+            | Self::RetryMarked
+            | Self::CompareMarked => None,
             Self::Show(_)
             | Self::CloseRun
             | Self::ShowRunTab(_)

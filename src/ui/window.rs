@@ -332,10 +332,8 @@ impl LeverframeWindow {
             Command::Time(command) => self.run_time(command),
             Command::Show(page) => self.go_to(page),
             Command::OpenRun(run_id) => self.open_run(run_id),
-            Command::CompareWith(run_id) => {
-                self.state.run_tab = RunTab::Compare;
-                self.state.compared_with = Some(run_id);
-            }
+            Command::CompareWith(run_id) => self.compare_with(run_id),
+            Command::CompareMarked => self.compare_marked(),
             Command::CloseRun => self.close_run(),
             Command::ShowRunTab(tab) => self.state.run_tab = tab,
             Command::SelectPipeline(path) => self.store.select_pipeline(path),

@@ -6,7 +6,7 @@ use egui::{
 
 use super::super::command::Command;
 use super::super::history_filter::{HistoryState, HistoryTime};
-use super::super::widgets::{AccessibleName, Card, Icon, Lever, Tone, label_at, one_line, segments_at};
+use super::super::widgets::{AccessibleName, Card, Icon, Lever, Tone, label_at, one_line, segments_at, text_width};
 use super::detail::{DetailLayout, detail_ui};
 use super::history_trend::{TREND, trend_ui};
 use super::recent::{EndedRow, RowTime, ended_row_ui};
@@ -23,6 +23,8 @@ const DETAIL: f32 = 300.0;
 const LEAST_LIST: f32 = theme::CARD_HEAD + 3.0 * theme::ROW + FOOT;
 /// The height of the line below the rows.
 const FOOT: f32 = 40.0;
+/// Why the lever that compares can't be pulled.
+const CHOOSE_TWO: &str = "choose two";
 /// The width of the scroll bar.
 const BAR: f32 = 10.0;
 
@@ -310,15 +312,39 @@ fn foot_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &HistoryState, out: &m
     let style = (theme::small(), tokens.muted);
     let place = label_at(ui, at, Align2::LEFT_CENTER, text.as_str(), style, rect.width() / 2.0);
     ui.interact(place, ui.scope_id().with("foot"), Sense::hover()).says(Role::Label, &text);
-    let mut right = rect.right();
     if n_marked > 0 {
-        for command in [Command::UnmarkRuns, Command::AskDeleteMarked, Command::RetryMarked] {
-            if Lever::of(ui, &command).ui_before(ui, &mut right, rect, 28.0).clicked() {
-                out.push(command);
-            }
-        }
+        marked_levers_at(ui, Rect::from_min_max(pos2(place.right(), rect.top()), rect.max), page, out);
     } else {
         let text = "Ctrl or Shift marks several, M the selected one";
-        label_at(ui, pos2(right, at.y), Align2::RIGHT_CENTER, text, (theme::small(), tokens.muted), 300.0);
+        label_at(ui, rect.right_center(), Align2::RIGHT_CENTER, text, (theme::small(), tokens.muted), 300.0);
+    }
+}
+
+/// The levers for the marked runs, each always in its place.
+fn marked_levers_at(ui: &mut Ui, rect: Rect, page: &HistoryState, out: &mut Commands) {
+    let mut right = rect.right();
+    for command in [Command::UnmarkRuns, Command::AskDeleteMarked] {
+        if Lever::of(ui, &command).ui_before(ui, &mut right, rect, 28.0).clicked() {
+            out.push(command);
+        }
+    }
+    let (compare, retry) = (Command::CompareMarked, Command::RetryMarked);
+    let lever = Lever::of(ui, &compare).text("Compare");
+    let refusal = if page.marked_pair().is_some() { None } else { Some(CHOOSE_TWO) };
+    // The reason has its place also while there is none, so that no lever moves.
+    let reason = text_width(ui, CHOOSE_TWO, theme::small()) + 8.0;
+    if right - reason - lever.width(ui) - Lever::of(ui, &retry).width(ui) > rect.left() {
+        right -= reason;
+        if let Some(why) = refusal {
+            let style = (theme::small(), theme::tokens(ui).muted);
+            label_at(ui, pos2(right + 2.0, rect.center().y), Align2::LEFT_CENTER, why, style, reason);
+        }
+    }
+    let lever = if let Some(why) = refusal { lever.refused(why) } else { lever };
+    if lever.ui_before(ui, &mut right, rect, 28.0).clicked() {
+        out.push(compare);
+    }
+    if Lever::of(ui, &retry).ui_before(ui, &mut right, rect, 28.0).clicked() {
+        out.push(retry);
     }
 }
