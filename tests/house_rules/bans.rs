@@ -74,6 +74,24 @@ pub(crate) fn text_is_shown_through_widgets(house: &House) -> Vec<Breach> {
     })
 }
 
+/// Where a time of the window is made a text, and why.
+const WRITERS: &[(&str, &str)] = &[
+    ("src/ui/format.rs", "it knows how the system writes times"),
+    ("src/ui/job_form.rs", "the text of its field is read again, and the engine reads one form of it"),
+];
+
+pub(crate) fn the_window_writes_times_in_one_place(house: &House) -> Vec<Breach> {
+    let window = house.sources.iter().filter(|source| source.path.starts_with("src/ui/"));
+    let elsewhere = window.filter(|source| WRITERS.iter().all(|(home, _)| source.path != *home));
+    let breaches = elsewhere.flat_map(|source| {
+        let found = source.find_in_program(".format(\"");
+        found.map(|at| {
+            source.breach(at, "`.format(\"…\")` writes a time in one language's way: use `ui::format`, which follows the system")
+        })
+    });
+    breaches.collect()
+}
+
 pub(crate) fn clocks_are_arguments(house: &House) -> Vec<Breach> {
     const NEEDLES: &[&str] = &[
         "Utc::now",

@@ -6,7 +6,9 @@ use egui::{
 
 use super::super::command::Command;
 use super::super::history_filter::{HistoryState, HistoryTime};
-use super::super::widgets::{AccessibleName, Card, Icon, Lever, Tone, label_at, one_line, segments_at, text_width};
+use super::super::widgets::{
+    AccessibleName, Card, Icon, Lever, Tone, label_at, one_line, segments_at, text_width,
+};
 use super::detail::{DetailLayout, detail_ui};
 use super::history_trend::{TREND, trend_ui};
 use super::recent::{EndedRow, RowTime, ended_row_ui};
@@ -155,7 +157,9 @@ fn head_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &mut HistoryState, out
     let n_new = view.store.history().n_new();
     if n_new > 0 {
         let command = Command::ShowNewRuns;
-        let lever = Lever::of(ui, &command).tone(Tone::Marked(tokens.accent)).text(format!("{n_new} new"));
+        let lever = Lever::of(ui, &command)
+            .tone(Tone::Marked(tokens.accent))
+            .text(format!("{} new", format::whole(n_new)));
         if lever.ui_before(ui, &mut right, rect, 28.0).clicked() {
             out.push(command);
         }
@@ -163,7 +167,7 @@ fn head_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &mut HistoryState, out
     if page.is_filtered()
         && let Some(n_ended) = view.store.n_ended()
     {
-        let text = format!("of {} that have ended", format::number(n_ended as f64));
+        let text = format!("of {} that have ended", format::whole(n_ended));
         let style = (theme::small(), tokens.muted);
         let at = pos2(right - 6.0, rect.center().y);
         let place = label_at(ui, at, Align2::RIGHT_CENTER, text.as_str(), style, 200.0);
@@ -288,10 +292,14 @@ fn bar_ui(ui: &Ui, rect: Rect, page: &mut HistoryState, n_known: usize) {
 
 fn rows_text(page: &HistoryState, n_known: usize, is_whole: bool) -> String {
     let rows = page.rows();
-    let number = |n: usize| format::number(n as f64);
     let end = rows.end.min(n_known);
     let more = if is_whole { "" } else { " or more" };
-    format!("Rows {} to {} of {}{more}", number(rows.start + 1), number(end), number(n_known))
+    format!(
+        "Rows {} to {} of {}{more}",
+        format::whole(rows.start + 1),
+        format::whole(end),
+        format::whole(n_known)
+    )
 }
 
 /// Which rows are visible, and the levers for the marked runs.
@@ -302,7 +310,7 @@ fn foot_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &HistoryState, out: &m
     let history = view.store.history();
     let n_marked = page.marked.len();
     let text = if n_marked > 0 {
-        format!("{} marked", format::number(n_marked as f64))
+        format!("{} marked", format::whole(n_marked))
     } else if history.n_known() > 0 {
         rows_text(page, history.n_known(), history.is_whole())
     } else {

@@ -284,7 +284,7 @@ fn day_ui(
     is_date: bool,
 ) {
     let chosen = field.value.parse::<NaiveDate>().ok().filter(|_| is_date);
-    let text = chosen.map_or_else(|| "Calendar".to_owned(), |day| day.format("%A").to_string());
+    let text = chosen.map_or_else(|| "Calendar".to_owned(), |day| format::day(day, "%A"));
     let lever = Lever::icon(Icon::More, format!("Calendar for {}", field.name)).text(text).without_icon();
     let (mut right, height) = (rect.right() - 2.0, rect.height() - 4.0);
     let response = lever.ui_before(ui, &mut right, rect, height);
