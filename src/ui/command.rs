@@ -425,7 +425,9 @@ impl Command {
                 | Action::LoadFacts(run_id)
                 | Action::Compare(run_id, _)
                 | Action::SelectStep(AttemptKey { run_id, .. }) => Some(run_id.to_string()),
-                Action::OpenFolder(Folder::At(path)) => Some(path.display().to_string()),
+                Action::OpenFolder(Folder::At(path)) | Action::LoadFolder(path) => {
+                    Some(path.display().to_string())
+                }
                 Action::OpenFolder(Folder::Log(key)) | Action::OpenLog(Some(LogOf::Attempt(key))) => {
                     Some(key.step_id.to_string())
                 }
@@ -564,6 +566,7 @@ const fn action_label(action: &Action) -> Label {
         Action::LoadRuns(_) => Label::new("Look up the runs that have ended"),
         Action::DeleteRuns(_) => Label::new("Delete runs"),
         Action::SaveJob(_) => Label::new("Save job"),
+        Action::LoadFolder(_) => Label::new("Look into the folder"),
         Action::LoadStart(_) => Label::new("Prepare the start of"),
         Action::Start(_) => Label::new("Start a run"),
         Action::LoadSettings => Label::new("Look up the settings"),

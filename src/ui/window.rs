@@ -223,6 +223,7 @@ impl LeverframeWindow {
         }
         self.want_agenda(now);
         self.want_job_basis();
+        self.want_folder();
         let is_open = self.state.page == Page::Pipelines;
         self.store.want_pipelines(is_open.then_some(self.state.pipelines.visible()));
         let opened = self.store.selected().filter(|_| self.state.page == Page::Run);
