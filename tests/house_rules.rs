@@ -80,6 +80,11 @@ fn the_window_shows_text_through_its_widgets() {
 }
 
 #[test]
+fn the_window_writes_times_as_the_system_does() {
+    hold(bans::the_window_writes_times_in_one_place);
+}
+
+#[test]
 fn every_channel_states_its_capacity_in_a_comment() {
     hold(bans::channels_are_explained);
 }

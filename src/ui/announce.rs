@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::format;
 use crate::run::{RunState, RunSummary};
 
 /// The shortest time between two announcements.
@@ -46,8 +47,10 @@ impl Announcer {
         }
         self.said = match (self.n_waiting, self.n_failed) {
             (1, _) => std::mem::take(&mut self.last),
-            (n, 0) => format!("{n} runs ended"),
-            (n, n_failed) => format!("{n} runs ended, {n_failed} of them not well"),
+            (n, 0) => format!("{} ended", format::count(n, "run")),
+            (n, n_failed) => {
+                format!("{} ended, {} of them not well", format::count(n, "run"), format::whole(n_failed))
+            }
         };
         (self.n_waiting, self.n_failed, self.said_at) = (0, 0, Some(now));
         (&self.said, None)

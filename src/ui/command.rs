@@ -92,6 +92,8 @@ pub(super) enum Command {
     UnmarkRuns,
     /// Run all steps of the marked runs again.
     RetryMarked,
+    /// Compare the two marked runs.
+    CompareMarked,
     /// Show this much of the machine's history.
     ShowSpan(HistorySpan),
     /// Save the form of the limits.
@@ -372,6 +374,8 @@ impl Command {
             Self::RetryMarked => Label::new("Retry marked")
                 .icon(Icon::Again)
                 .tooltip("Run all steps of the marked runs again, each under its own id"),
+            Self::CompareMarked => Label::new("Compare marked")
+                .tooltip("Compare the durations, memory, parameters, definitions and logs of both"),
             Self::AskRemoveJob(_) => Label::new("Remove job…").icon(Icon::Cross),
             Self::ChooseStep(Some(_)) => Label::new("Follow its log"),
             Self::ChooseStep(None) => Label::new("Follow the running step"),
@@ -421,7 +425,9 @@ impl Command {
                 | Action::LoadFacts(run_id)
                 | Action::Compare(run_id, _)
                 | Action::SelectStep(AttemptKey { run_id, .. }) => Some(run_id.to_string()),
-                Action::OpenFolder(Folder::At(path)) => Some(path.display().to_string()),
+                Action::OpenFolder(Folder::At(path)) | Action::LoadFolder(path) => {
+                    Some(path.display().to_string())
+                }
                 Action::OpenFolder(Folder::Log(key)) | Action::OpenLog(Some(LogOf::Attempt(key))) => {
                     Some(key.step_id.to_string())
                 }
@@ -499,7 +505,8 @@ impl Command {
             | Self::AskDeleteMarked
             | Self::DeleteRuns(_)
             | Self::UnmarkRuns
-            | Self::RetryMarked => None,
+            | Self::RetryMarked
+            | Self::CompareMarked => None,
             Self::Show(_)
             | Self::CloseRun
             | Self::ShowRunTab(_)
@@ -559,6 +566,7 @@ const fn action_label(action: &Action) -> Label {
         Action::LoadRuns(_) => Label::new("Look up the runs that have ended"),
         Action::DeleteRuns(_) => Label::new("Delete runs"),
         Action::SaveJob(_) => Label::new("Save job"),
+        Action::LoadFolder(_) => Label::new("Look into the folder"),
         Action::LoadStart(_) => Label::new("Prepare the start of"),
         Action::Start(_) => Label::new("Start a run"),
         Action::LoadSettings => Label::new("Look up the settings"),

@@ -1,8 +1,10 @@
-//! Numbers and instants as the window writes them: in the way of the system's locale, or in one that needs no language.
+//! All numbers and times that the window writes: in the way of the system's locale, or in one that needs no language.
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, Local, TimeDelta, Utc};
+use std::fmt::Display;
+
+use chrono::{DateTime, Local, NaiveDate, TimeDelta, TimeZone, Utc};
 use parking_lot::RwLock;
 use pure_rust_locales::{Locale, locale_match};
 
@@ -90,18 +92,29 @@ fn manner() -> Manner {
     *MANNER.read()
 }
 
-/// A pattern of chrono in the manner of the window; `pattern` is the neutral one.
-pub(super) fn pattern(pattern: &str) -> Cow<'_, str> {
-    pattern_in(pattern, manner())
+/// An instant by a pattern of chrono, which is given in the neutral manner, in the zone that the instant has.
+pub(super) fn instant<Z: TimeZone<Offset: Display>>(at: &DateTime<Z>, pattern: &str) -> String {
+    at.format(&pattern_in(pattern, manner())).to_string()
+}
+
+/// The same in the machine's zone.
+pub(super) fn local(at: DateTime<Utc>, pattern: &str) -> String {
+    instant(&at.with_timezone(&Local), pattern)
+}
+
+/// A day by a pattern of chrono, which is given in the neutral manner.
+pub(super) fn day(day: NaiveDate, pattern: &str) -> String {
+    day.format(&pattern_in(pattern, manner())).to_string()
 }
 
 fn pattern_in(pattern: &str, manner: Manner) -> Cow<'_, str> {
     let mut pattern = Cow::Borrowed(pattern);
     if manner.clock == Clock::Hours12 {
         pattern = pattern.replace("%H:%M:%S", "%-I:%M:%S %p").replace("%H:%M", "%-I:%M %p").into();
+        pattern = pattern.replace("%H", "%-I %p").into();
     }
     if manner.day == Day::AfterMonth {
-        pattern = pattern.replace("%-d %b", "%b %-d").into();
+        pattern = pattern.replace("%-d %b", "%b %-d").replace("%-d %B", "%B %-d").into();
     }
     pattern
 }
@@ -114,6 +127,11 @@ pub(super) fn bytes(count: u64) -> String {
 /// A number of one fraction's digit: `3.8`.
 pub(super) fn tenths(value: f64) -> String {
     with_decimal(format!("{value:.1}"), manner())
+}
+
+/// A number of two fraction's digits: `0.42`.
+pub(super) fn hundredths(value: f64) -> String {
+    with_decimal(format!("{value:.2}"), manner())
 }
 
 fn with_decimal(text: String, manner: Manner) -> String {
@@ -179,19 +197,32 @@ pub(super) fn percent(fraction: f64) -> String {
 
 /// When something happened, in the machine's zone: the time if it was today, else the day as well.
 pub(super) fn when(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    let (at, now) = (at.with_timezone(&Local), now.with_timezone(&Local));
-    if at.date_naive() == now.date_naive() {
-        at.format(&pattern("%H:%M:%S")).to_string()
-    } else if (now - at).abs() < TimeDelta::days(300) {
-        at.format(&pattern("%a %-d %b %H:%M")).to_string()
-    } else {
-        at.format(&pattern("%-d %b %Y %H:%M")).to_string()
-    }
+    let day_of = |at: DateTime<Utc>| at.with_timezone(&Local).date_naive();
+    local(
+        at,
+        if day_of(at) == day_of(now) {
+            "%H:%M:%S"
+        } else if (now - at).abs() < TimeDelta::days(300) {
+            "%a %-d %b %H:%M"
+        } else {
+            "%-d %b %Y %H:%M"
+        },
+    )
 }
 
-/// A count with its noun: `1 run`, `2 runs`.
+/// When something is to happen, in the machine's zone: the time, with the day if it is more than half a day from `now`.
+pub(super) fn to_come(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    local(at, if (at - now).abs() < TimeDelta::hours(12) { "%H:%M" } else { "%a %-d %b %H:%M" })
+}
+
+/// A whole number: `12,400`.
+pub(super) fn whole(n: usize) -> String {
+    number(n as f64)
+}
+
+/// A count with its noun: `1 run`, `2,000 runs`.
 pub(super) fn count(n: usize, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+    if n == 1 { format!("1 {noun}") } else { format!("{} {noun}s", whole(n)) }
 }
 
 #[cfg(test)]
@@ -259,6 +290,8 @@ mod tests {
             assert_eq!(number_in(1_234_567.0, manner) + "|" + &number_in(0.5, manner), number, "{env:?}");
             let at: DateTime<Utc> = "2026-11-26T18:02:03Z".parse().unwrap();
             assert_eq!(at.format(&pattern_in("%a %-d %b %H:%M:%S", manner)).to_string(), time, "{env:?}");
+            let day = if time.starts_with("Thu Nov") { "November 26, 6 PM" } else { "26 November, 18" };
+            assert_eq!(at.format(&pattern_in("%-d %B, %H", manner)).to_string(), day, "{env:?}");
         }
         let (neutral, day) = ("1,234,567|0.5", "Thu 26 Nov 18:02:03");
         check(&[], neutral, day);

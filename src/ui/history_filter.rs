@@ -158,6 +158,14 @@ impl HistoryState {
         self.marked.extend(rows.filter_map(|row| history.row(row)).map(|run| run.run_id.clone()));
     }
 
+    /// The two marked runs in the order of their ids, which begin alike and end with their time unless they were chosen;
+    /// none if there are not exactly two.
+    pub(super) fn marked_pair(&self) -> Option<(&RunId, &RunId)> {
+        let mut marked = self.marked.iter();
+        let pair = marked.next().zip(marked.next());
+        pair.filter(|_| marked.next().is_none())
+    }
+
     /// A row was selected by the keyboard: a range begins here, and what is marked stays so.
     pub(super) fn move_to(&mut self, row: usize) {
         self.anchor = row;

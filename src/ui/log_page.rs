@@ -117,7 +117,7 @@ impl LogPage {
         if let Some(at) = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok()) {
             return of(at);
         }
-        let forms = ["%H:%M:%S", "%H:%M"];
+        let forms = ["%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p"];
         let time = forms.iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok())?;
         let day = begun_at.with_timezone(zone).date_naive();
         let first = of(day.and_time(time)).filter(|at| *at + TimeDelta::minutes(1) > begun_at);
@@ -155,6 +155,7 @@ mod tests {
             ("23:45", Some("2026-11-23T22:45:00Z")),
             ("23:30:30", Some("2026-11-23T22:30:30Z")),
             (" 02:00 ", Some("2026-11-24T01:00:00Z")),
+            ("11:45:10 PM", Some("2026-11-23T22:45:10Z")),
             ("2026-11-25 06:00", Some("2026-11-25T05:00:00Z")),
             ("noon", None),
             ("25:00", None),

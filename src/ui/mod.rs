@@ -14,6 +14,7 @@
 //! | `start_form` | the same about a run that is to be started |
 //! | `spoken`, `announce`, `outline` | for screen readers: plots in words, what is announced, the page as a tree |
 //! | `schedule_page` | the tabs of the page of jobs: month, ledger, backfill |
+//! | `path_picker` | the picker of a path: which folder it shows, and what of it |
 //! | `pipeline_list` | which pipelines are listed, and the form for a new one |
 //! | `room` | how much room there is, by which views choose their layout |
 //! | `graph_layout` | where the nodes of a graph of steps lie |
@@ -49,6 +50,7 @@ mod log_page;
 mod now_page;
 mod offers;
 mod outline;
+mod path_picker;
 mod pipeline_list;
 mod room;
 mod schedule_page;

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
 
+use super::format;
 use crate::base::id::JobId;
 use crate::base::tz::Tz;
 use crate::window::{Action, FiresQuestion, LedgerFilter, LedgerKind, MonthOf, day_begin};
@@ -54,7 +55,7 @@ impl LedgerSpan {
             Self::Day => "last 24 hours".to_owned(),
             Self::Week => "last 7 days".to_owned(),
             Self::Month => "last 30 days".to_owned(),
-            Self::On(day) => day.format("%a %-d %b %Y").to_string(),
+            Self::On(day) => format::day(day, "%a %-d %b %Y"),
         }
     }
 

@@ -45,7 +45,7 @@ pub(super) fn rate(bytes: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{Local, TimeDelta};
+    use chrono::TimeDelta;
 
     use super::*;
 
@@ -54,7 +54,7 @@ mod tests {
         let now: DateTime<Utc> = "2026-11-23T14:00:00Z".parse().unwrap();
         let points = [0.4, 0.93, 0.1, 0.41].into_iter().enumerate();
         let points = points.map(|(n, value)| (now - TimeDelta::seconds(40 - 10 * n as i64), value));
-        let peak = (now - TimeDelta::seconds(30)).with_timezone(&Local).format("%H:%M:%S");
+        let peak = format::when(now - TimeDelta::seconds(30), now);
         let expected = format!("CPU now 41 %, at most 93 % at {peak}, at least 10 %");
         assert_eq!(series("CPU", points, format::percent, now), expected);
         assert_eq!(series("CPU", [], format::percent, now), "CPU: nothing is measured yet");

@@ -2,10 +2,12 @@
 //! paints nothing. What a value must be is checked by [`Param::resolve`], as for the command line.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
 
+use super::path_picker::PathPicker;
 use crate::api::StartRun;
 use crate::pipeline::{
     DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE, ENVIRONMENT, Param, ParamError, ParamType, RUN_TYPE, SecretState,
@@ -52,12 +54,16 @@ pub(super) struct SecretField {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OwnField {
     pub(super) default: &'static str,
+    /// The default and what past runs used.
+    pub(super) known: Vec<String>,
     pub(super) value: String,
 }
 
 impl OwnField {
-    fn new(default: &'static str, earlier: Option<&String>) -> Self {
-        Self { default, value: earlier.map_or_else(|| default.to_owned(), Clone::clone) }
+    fn new(default: &'static str, earlier: Option<&String>, used: &[String]) -> Self {
+        let rest = used.iter().filter(|value| *value != default).cloned();
+        let known = [default.to_owned()].into_iter().chain(rest).collect();
+        Self { default, known, value: earlier.map_or_else(|| default.to_owned(), Clone::clone) }
     }
 
     /// What is given, if it is not the default.
@@ -82,6 +88,8 @@ pub(super) struct RunFields {
     pub(super) focus: Option<String>,
     /// A day of the month that the open calendar shows.
     pub(super) month: Option<NaiveDate>,
+    /// The open picker of a path.
+    pub(super) picker: Option<PathPicker>,
 }
 
 /// The values that the fields begin with, in the place of the pipeline's own.
@@ -119,10 +127,42 @@ impl RunFields {
         }
         params.sort_by_key(|field| !field.is_required());
         let own = |name: &str, field: OwnField| (!pipeline.params.contains_key(name)).then_some(field);
-        let run_type = own(RUN_TYPE, OwnField::new(DEFAULT_RUN_TYPE, before.run_type));
-        let environment = own(ENVIRONMENT, OwnField::new(DEFAULT_ENVIRONMENT, before.environment));
+        let run_type = own(RUN_TYPE, OwnField::new(DEFAULT_RUN_TYPE, before.run_type, &basis.used.run_types));
+        let environment = own(
+            ENVIRONMENT,
+            OwnField::new(DEFAULT_ENVIRONMENT, before.environment, &basis.used.environments),
+        );
         let priority = before.priority.unwrap_or_default().max(pipeline.priority);
-        Self { params, secrets, run_type, environment, priority, focus: None, month: None, basis }
+        Self {
+            params,
+            secrets,
+            run_type,
+            environment,
+            priority,
+            focus: None,
+            month: None,
+            picker: None,
+            basis,
+        }
+    }
+
+    /// Opens the picker of a path where the field's path lies; a relative one lies where the pipeline's file does.
+    pub(super) fn open_picker(&mut self, param: &str) {
+        let field = self.params.iter().find(|field| field.name == param);
+        let Some(field) = field else { return };
+        let home = self.basis.home.as_deref();
+        let path = self.basis.definition.pipeline.params.get(param).and_then(|known| {
+            let given = if field.value.is_empty() { field.default.as_deref() } else { Some(&*field.value) };
+            known.resolve(param, given, home).ok().flatten()
+        });
+        let folder = Path::new(&*self.basis.definition.path).parent();
+        let begin = match (path, home, folder) {
+            (Some(path), _, Some(folder)) => folder.join(path),
+            (Some(path), _, None) => path.into(),
+            (None, Some(home), _) => home.to_owned(),
+            (None, None, folder) => folder.map_or_else(|| PathBuf::from("/"), |folder| folder.to_owned()),
+        };
+        self.picker = Some(PathPicker::new(param, begin));
     }
 
     /// The pipeline's id.
@@ -315,8 +355,7 @@ mod tests {
     use super::*;
     use crate::pipeline::Pipeline;
     use crate::run::Definition;
-    use crate::window::Earlier;
-    use std::path::Path;
+    use crate::window::{Earlier, UsedValues};
 
     const TEXT: &str = r#"
         id = "alfabeta"
@@ -349,6 +388,7 @@ mod tests {
             definition: Arc::new(definition),
             earlier: None,
             secrets: [("token".to_owned(), state)].into(),
+            used: UsedValues::default(),
             home: Some("/home/ada".into()),
             data_dir: None,
         }

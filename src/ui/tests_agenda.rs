@@ -132,7 +132,7 @@ fn the_ledger_lists_fires_of_all_jobs_filters_them_and_writes_them_into_a_file()
     let sent = scene.pull("Export CSV");
     assert!(matches!(&sent[..], [Action::ExportFires(_)]), "{sent:?}");
     scene.tell(AppUpdate::FiresExported { path: "/home/ada/fires.csv".into(), n_rows: 5_000 });
-    assert!(scene.shows("5000 rows written to /home/ada/fires.csv"));
+    assert!(scene.shows("5,000 rows written to /home/ada/fires.csv"));
     let opened = scene.pull("Show the folder of the CSV file");
     assert_eq!(opened, [Action::OpenFolder(Folder::Of("/home/ada/fires.csv".into()))]);
     scene.pull("Outcome: any outcome");

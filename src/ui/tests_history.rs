@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use egui::{Key, Modifiers, PointerButton};
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 
+use super::command::{Page, RunTab};
 use super::tests::{Scene, id, now, run, scene, snapshot};
 use super::tests_schedule::write;
 use crate::api;
@@ -198,6 +199,31 @@ fn several_runs_are_marked_with_ctrl_and_shift_and_run_again_together() {
     let sent = scene.pull("Retry marked");
     assert_eq!(sent, [retry(1), retry(3)]);
     assert!(!scene.shows("marked"));
+}
+
+#[test]
+fn exactly_two_marked_runs_are_compared_and_with_another_number_the_lever_stays_and_says_why() {
+    let mut scene = filled(5);
+    scene.press(Modifiers::NONE, Key::ArrowDown);
+    scene.press(Modifiers::NONE, Key::M);
+    let refused = scene.harness.get_by_label("Compare marked: choose two");
+    assert!(refused.accesskit_node().is_disabled());
+    let place = refused.rect();
+    scene.press(Modifiers::SHIFT, Key::ArrowDown);
+    assert_eq!(scene.harness.get_by_label("Compare marked").rect(), place);
+    scene.press(Modifiers::SHIFT, Key::ArrowDown);
+    assert_eq!(scene.harness.get_by_label("Compare marked: choose two").rect(), place);
+    scene.press(Modifiers::NONE, Key::M);
+    scene.sent();
+    scene.pull("Compare marked");
+    let window = scene.harness.state_mut().as_mut().unwrap();
+    assert_eq!((window.state.page, window.state.run_tab), (Page::Run, RunTab::Compare));
+    assert_eq!(window.store.selected_id(), Some(&id("job001-1")));
+    // The details of the selected run, which the engine would send.
+    window.store.apply(AppUpdate::RecentRuns(vec![job(0), job(1)]));
+    scene.harness.run();
+    assert!(scene.shows("Compared with: job000-1, failed"));
+    assert!(scene.sent().contains(&Action::Compare(id("job001-1"), id("job000-1"))));
 }
 
 #[test]

@@ -192,6 +192,7 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 | Command::DeleteRuns(_)
                 | Command::UnmarkRuns
                 | Command::RetryMarked
+                | Command::CompareMarked
                 | Command::SaveLimits
                 | Command::RevertLimits
                 | Command::ResumeAll

@@ -16,7 +16,9 @@ use crate::base::tz::Tz;
 use crate::pipeline::Pipeline;
 use crate::run::{Definition, Event, EventKind, RunState};
 use crate::schedule::{Misfire, Outcome, Overlap};
-use crate::window::{Action, AppUpdate, FireRow, JobDetail, JobPage, JobRow, SaveJob, SavedJob, StartBasis};
+use crate::window::{
+    Action, AppUpdate, FireRow, JobDetail, JobPage, JobRow, SaveJob, SavedJob, StartBasis, UsedValues,
+};
 
 const ZONE: &str = "America/New_York";
 
@@ -237,7 +239,14 @@ fn basis() -> AppUpdate {
     let pipeline = Pipeline::parse(text, Path::new("/p/backup.toml"), None).unwrap();
     let definition = Arc::new(Definition { path: "/p/backup.toml".into(), text: text.into(), pipeline });
     let (earlier, secrets, home, data_dir) = (None, Default::default(), None, None);
-    AppUpdate::StartBasis(Arc::new(StartBasis { definition, earlier, secrets, home, data_dir }))
+    AppUpdate::StartBasis(Arc::new(StartBasis {
+        definition,
+        earlier,
+        secrets,
+        used: UsedValues::default(),
+        home,
+        data_dir,
+    }))
 }
 
 fn listed() -> AppUpdate {

@@ -11,7 +11,9 @@ use super::tests_schedule::write;
 use crate::api::{Command, PipelineView, StartRun};
 use crate::pipeline::{Pipeline, SecretState};
 use crate::run::{Definition, RunState};
-use crate::window::{Action, AppUpdate, Earlier, StartBasis, StartOf};
+use crate::window::{
+    Action, AppUpdate, Earlier, FolderContent, FolderEntry, StartBasis, StartOf, UsedValues,
+};
 
 const TEXT: &str = r#"
     id = "report"
@@ -25,6 +27,9 @@ const TEXT: &str = r#"
     [params.dry]
     type = "bool"
     default = false
+    [params.out]
+    type = "path"
+    default = "~/prices"
     [params.token]
     secret = { env = "TOKEN" }
     [[step]]
@@ -50,8 +55,10 @@ fn basis(earlier: Option<Earlier>) -> AppUpdate {
     let pipeline = Pipeline::parse(TEXT, Path::new(PATH), None).unwrap();
     let definition = Arc::new(Definition { path: PATH.into(), text: TEXT.into(), pipeline });
     let state = SecretState::Missing("the environment variable TOKEN is not set; set it".to_owned());
+    let used = UsedValues { run_types: vec!["DELTA".to_owned()], environments: vec!["prod".to_owned()] };
+    let home = Some("/home/ada".into());
     let secrets = [("token".to_owned(), state)].into();
-    AppUpdate::StartBasis(Arc::new(StartBasis { definition, earlier, secrets, home: None, data_dir: None }))
+    AppUpdate::StartBasis(Arc::new(StartBasis { definition, earlier, secrets, used, home, data_dir: None }))
 }
 
 /// The page of pipelines.
@@ -178,6 +185,67 @@ fn a_day_is_chosen_from_a_calendar() {
     assert!(scene.shows("October 2026"), "the month of the chosen day");
     scene.press(Modifiers::NONE, Key::Escape);
     assert!(!scene.shows("October 2026") && scene.shows("The same on the command line"));
+}
+
+fn folder(asked: &str, folder: &str, entries: &[(&str, bool)]) -> AppUpdate {
+    let entry = |&(name, is_folder): &(&str, bool)| FolderEntry { name: name.to_owned(), is_folder };
+    let entries = entries.iter().map(entry).collect();
+    let content = FolderContent { folder: folder.into(), entries, is_cut: false, problem: None };
+    AppUpdate::Folder { asked: asked.into(), content: Arc::new(content) }
+}
+
+#[test]
+fn a_path_is_picked_by_keys_alone_from_folders_that_are_read_elsewhere() {
+    let mut scene = opened();
+    assert_eq!(scene.pull("Browse for out"), [Action::LoadFolder("/home/ada/prices".into())]);
+    assert!(scene.shows("Reading the folder…"));
+    scene.tell(folder(
+        "/home/ada/prices",
+        "/home/ada",
+        &[("books", true), ("data", true), ("notes.txt", false)],
+    ));
+    assert!(scene.shows("folder books") && scene.shows("file notes.txt"));
+    scene.press(Modifiers::NONE, Key::ArrowDown);
+    assert_eq!(scene.press(Modifiers::NONE, Key::Enter), [Action::LoadFolder("/home/ada/data".into())]);
+    scene.tell(folder("/home/ada/data", "/home/ada/data", &[("a.csv", false), ("b.csv", false)]));
+    assert_eq!(scene.press(Modifiers::NONE, Key::Backspace), [Action::LoadFolder("/home/ada".into())]);
+    scene.tell(folder("/home/ada", "/home/ada", &[("data", true)]));
+    scene.press(Modifiers::NONE, Key::Enter);
+    scene.tell(folder("/home/ada/data", "/home/ada/data", &[("a.csv", false), ("b.csv", false)]));
+    scene.harness.event(Input::Text("b.".to_owned()));
+    scene.harness.run();
+    assert!(!scene.shows("file a.csv") && scene.shows("file b.csv"));
+    scene.press(Modifiers::NONE, Key::Enter);
+    assert!(!scene.shows("file b.csv"), "it is closed");
+    assert!(scene.shows("leverframe run report --param out=/home/ada/data/b.csv"));
+}
+
+#[test]
+fn a_folder_is_picked_too_and_what_can_not_be_read_says_why() {
+    let mut scene = opened();
+    scene.pull("Browse for out");
+    let mut refused =
+        FolderContent { folder: "/root".into(), entries: Vec::new(), is_cut: false, problem: None };
+    refused.problem = Some("Permission denied".to_owned());
+    scene.tell(AppUpdate::Folder { asked: "/home/ada/prices".into(), content: Arc::new(refused) });
+    assert!(scene.shows("Permission denied"));
+    scene.pull("The folder around it");
+    scene.tell(folder("/", "/", &[("srv", true)]));
+    scene.pull("Take this folder");
+    assert!(scene.shows("leverframe run report --param out=/") && !scene.shows("folder srv"));
+}
+
+#[test]
+fn run_type_and_environment_offer_what_was_used_before_and_take_any_text() {
+    let mut scene = opened();
+    scene.pull("run type");
+    assert!(scene.shows("FULL_REFRESH") && scene.shows("DELTA"));
+    scene.press(Modifiers::NONE, Key::ArrowDown);
+    scene.press(Modifiers::NONE, Key::ArrowDown);
+    scene.press(Modifiers::NONE, Key::Enter);
+    assert!(scene.shows("leverframe run report --run-type DELTA"));
+    write(&mut scene, "environment", "mine");
+    assert!(scene.shows("--environment mine"));
 }
 
 #[test]

@@ -230,6 +230,7 @@ impl LeverframeWindow {
         }
         self.want_agenda(now);
         self.want_job_basis();
+        self.want_folder();
         let is_open = self.state.page == Page::Pipelines;
         self.store.want_pipelines(is_open.then_some(self.state.pipelines.visible()));
         let opened = self.store.selected().filter(|_| self.state.page == Page::Run);
@@ -339,10 +340,8 @@ impl LeverframeWindow {
             Command::Time(command) => self.run_time(command),
             Command::Show(page) => self.go_to(page),
             Command::OpenRun(run_id) => self.open_run(run_id),
-            Command::CompareWith(run_id) => {
-                self.state.run_tab = RunTab::Compare;
-                self.state.compared_with = Some(run_id);
-            }
+            Command::CompareWith(run_id) => self.compare_with(run_id),
+            Command::CompareMarked => self.compare_marked(),
             Command::CloseRun => self.close_run(),
             Command::ShowRunTab(tab) => self.state.run_tab = tab,
             Command::SelectPipeline(path) => self.store.select_pipeline(path),

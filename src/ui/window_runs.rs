@@ -65,6 +65,21 @@ impl LeverframeWindow {
         self.store.select_run(Some(run_id));
     }
 
+    /// Compares the open run with this one.
+    pub(super) fn compare_with(&mut self, run_id: RunId) {
+        self.state.run_tab = RunTab::Compare;
+        self.state.compared_with = Some(run_id);
+    }
+
+    /// Opens the page of the second of the two marked runs, compared with the first; without two it does nothing.
+    pub(super) fn compare_marked(&mut self) {
+        if let Some((first, second)) = self.state.history.marked_pair() {
+            let (first, second) = (first.clone(), second.clone());
+            self.open_run(second);
+            self.compare_with(first);
+        }
+    }
+
     /// Says which two runs are compared now.
     pub(super) fn want_comparison(&mut self) {
         let is_open = self.state.page == Page::Run && self.state.run_tab == RunTab::Compare;

@@ -67,6 +67,18 @@ impl LeverframeWindow {
         }
     }
 
+    /// Asks what lies in the folder that the open picker of a path shows.
+    pub(super) fn want_folder(&mut self) {
+        let fields = if let Overlay::Start(form) = &self.state.overlay {
+            Some(&form.fields)
+        } else {
+            let job = self.state.schedule.form.as_ref().filter(|_| self.state.page == Page::Schedule);
+            job.and_then(|job| job.run.as_ref())
+        };
+        let picker = fields.and_then(|fields| fields.picker.as_ref());
+        self.store.want_folder(picker.map(|picker| picker.asked.clone()));
+    }
+
     /// Opens the form that was asked for, and takes over the outcome of a start.
     pub(super) fn take_starts(&mut self, ctx: &Context) {
         let basis = self.store.take_start_basis();

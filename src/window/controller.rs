@@ -90,6 +90,7 @@ impl WindowController {
             | Action::DeleteRuns(_)
             | Action::SaveJob(_)
             | Action::LoadStart(_)
+            | Action::LoadFolder(_)
             | Action::LoadAway(_)
             | Action::MarkAway(_)
             | Action::LoadSettings
@@ -169,6 +170,7 @@ fn action_text(action: &Action) -> String {
         Action::DeleteRuns(_) => "delete runs".to_owned(),
         Action::SaveJob(form) => format!("save job {}", form.job_id()),
         Action::LoadStart(of) => format!("prepare the start of {}", of.pipeline_id),
+        Action::LoadFolder(folder) => format!("look into {}", folder.display()),
         Action::Start(_) => "start a run".to_owned(),
         Action::LoadSettings => "look up the settings".to_owned(),
         Action::SaveSettings(_) => "save the settings".to_owned(),

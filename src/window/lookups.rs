@@ -16,6 +16,7 @@ use super::delete_runs::delete_runs;
 use super::editor::edit;
 use super::estimates::read_estimates;
 use super::fires_file::{export_fires, folder_for_files};
+use super::folder::send_folder;
 use super::history_page::HistoryReader;
 use super::job_page::{job_detail, job_names, job_page};
 use super::log_thread::LogThread;
@@ -253,6 +254,10 @@ impl Lookups {
             }
             Action::SaveJob(form) => self.save_job(*form),
             Action::LoadStart(of) => AppUpdate::StartBasis(Arc::new(StartBasis::read(&of, &backend)?)),
+            Action::LoadFolder(folder) => {
+                let sent = send_folder(self.controller.updates.clone(), folder);
+                return sent.map(|()| None).map_err(|error| Error::impossible(error.to_string()));
+            }
             // The marks are read each time: another window on this directory may have added some.
             Action::LoadAway(until) => {
                 AppUpdate::Away(Arc::new(AwayMarks::load(data_dir.path()).look(&backend, until)?))

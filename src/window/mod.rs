@@ -9,6 +9,7 @@ mod delete_runs;
 mod editor;
 mod estimates;
 mod fires_file;
+mod folder;
 mod history_page;
 mod integration;
 mod job_page;
@@ -35,6 +36,7 @@ pub use agenda::{Day, DayFire, DayTally, FiresPage, FiresQuestion, LedgerRow, Mo
 pub use away::{AwayItem, AwayKind, AwayMark, AwayPage, AwayWhat};
 pub use comparison::{Comparison, LogDifference, Pair, StepPair};
 pub use estimates::{Estimate, Left};
+pub use folder::{FolderContent, FolderEntry};
 pub use history_page::{HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion};
 pub use integration::ExecutionIntegration;
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_MARKS};
@@ -54,7 +56,7 @@ pub use port::{
 pub use run_facts::{CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds, Usual};
 pub use run_grid::{GridCell, GridColumn, RunGrid};
 pub use settings_page::{Place, SettingsView};
-pub use start::{Earlier, StartBasis, StartOf};
+pub use start::{Earlier, StartBasis, StartOf, UsedValues};
 pub use store::{
     AgendaModel, AppStore, HistoryModel, JobsModel, MAX_RECENT, PipelinesModel, RunEntry, SAMPLE_SPAN,
     StepsKnown, left_of,

@@ -15,6 +15,7 @@ use super::agenda::{Day, FiresPage, FiresQuestion, Month, MonthOf};
 use super::away::{AwayMark, AwayPage};
 use super::comparison::Comparison;
 use super::estimates::Estimate;
+use super::folder::FolderContent;
 use super::history_page::{HistoryPage, HistoryQuestion};
 use super::job_page::{JobDetail, JobPage};
 use super::log_view::{LogAnswer, LogOf, LogQuestion};
@@ -116,6 +117,8 @@ pub enum Action {
     KeepLook(WindowLook),
     /// Asks for what a start form shows; answered by [`AppUpdate::StartBasis`].
     LoadStart(StartOf),
+    /// Asks what lies in a folder; answered by [`AppUpdate::Folder`].
+    LoadFolder(PathBuf),
     /// Starts a run from the form; answered by [`AppUpdate::Started`].
     Start(Box<StartRun>),
     /// Asks what happened while the operator was away, up to this instant; answered by [`AppUpdate::Away`].
@@ -264,6 +267,8 @@ pub enum AppUpdate {
     JobSaved(SavedJob),
     /// What a start form shows.
     StartBasis(Arc<StartBasis>),
+    /// What lies in the folder that was asked for.
+    Folder { asked: PathBuf, content: Arc<FolderContent> },
     /// The run that a start form has started, or why it has not.
     Started(Result<RunId, String>),
     /// What happened while the operator was away.

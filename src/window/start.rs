@@ -7,12 +7,15 @@ use std::sync::Arc;
 use crate::api::Error;
 use crate::backend::Backend;
 use crate::base::id::RunId;
-use crate::engine::{EngineError, secret_state};
+use crate::engine::{EngineError, now, secret_state};
 use crate::pipeline::{Param, SecretState};
 use crate::records::definition_of;
-use crate::run::Definition;
+use crate::run::{Definition, RunSummary};
 use crate::settings::read_definition;
-use crate::store::DataDir;
+use crate::store::{DataDir, RunFilter};
+
+/// How many past runs are looked at for what was used before.
+const MAX_RUNS: usize = 200;
 
 /// What is to be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub struct StartBasis {
     pub earlier: Option<Earlier>,
     /// For each secret of the pipeline, whether it is set.
     pub secrets: BTreeMap<String, SecretState>,
+    /// What past runs used, as suggestions.
+    pub used: UsedValues,
     /// Replaces a leading `~` in paths.
     pub home: Option<PathBuf>,
     /// The data directory, unless it is the platform's own.
@@ -46,6 +51,29 @@ pub struct Earlier {
     pub environment: String,
     /// Whether the definition is the one that it started with, because no file has it any more.
     pub has_the_definition: bool,
+}
+
+/// The run types and environments of a pipeline's past runs, the latest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UsedValues {
+    pub run_types: Vec<String>,
+    pub environments: Vec<String>,
+}
+
+impl UsedValues {
+    fn of<'a>(runs: impl Iterator<Item = &'a RunSummary>) -> Self {
+        let mut used = Self::default();
+        let add = |values: &mut Vec<String>, value: &str| {
+            if !values.iter().any(|known| known == value) {
+                values.push(value.to_owned());
+            }
+        };
+        for run in runs {
+            add(&mut used.run_types, &run.run_type);
+            add(&mut used.environments, &run.environment);
+        }
+        used
+    }
 }
 
 impl StartBasis {
@@ -69,6 +97,12 @@ impl StartBasis {
             Param::Value { .. } => None,
         });
         let secrets = secrets.collect();
+        let runs = RunFilter {
+            pipeline: Some(definition.pipeline.id.clone()),
+            limit: Some(MAX_RUNS),
+            ..RunFilter::default()
+        };
+        let runs = backend.records()?.runs(&runs, now()).map_err(EngineError::from)?;
         let earlier = stored.map(|stored| Earlier {
             run_id: stored.summary.run_id.clone(),
             params: (*stored.params).clone(),
@@ -79,6 +113,13 @@ impl StartBasis {
         let data_dir = backend.data_dir().path();
         let is_platforms = DataDir::locate(None).is_ok_and(|own| own == data_dir);
         let data_dir = (!is_platforms).then(|| data_dir.to_owned());
-        Ok(Self { definition, earlier, secrets, home: std::env::home_dir(), data_dir })
+        Ok(Self {
+            definition,
+            earlier,
+            secrets,
+            used: UsedValues::of(runs.iter()),
+            home: std::env::home_dir(),
+            data_dir,
+        })
     }
 }

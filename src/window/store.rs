@@ -26,7 +26,7 @@ mod tests;
 mod time;
 
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -35,6 +35,7 @@ use super::agenda::{FiresQuestion, MonthOf};
 use super::away::{AwayMark, AwayPage};
 use super::comparison::Comparison;
 use super::estimates::Estimate;
+use super::folder::FolderContent;
 use super::history_page::HistoryList;
 use super::log_view::{LogHit, LogOf, LogQuestion, LogView};
 use super::machine_history::HistorySpan;
@@ -153,6 +154,7 @@ pub struct AppStore {
     away: AwayModel,
     settings: Option<Arc<SettingsView>>,
     saved_settings: Option<Vec<RefusedSetting>>,
+    folder: Slot<PathBuf, Arc<FolderContent>>,
     comparison: Slot<(RunId, RunId), Option<Arc<Comparison>>>,
     log_view: Option<LogView>,
     attached: Option<String>,
@@ -265,6 +267,10 @@ impl AppStore {
                 self.requests.extend(request);
             }
             AppUpdate::JobSaved(saved) => self.jobs.put_saved(saved),
+            AppUpdate::Folder { asked, content } => {
+                let request = self.folder.put(asked, content);
+                self.requests.extend(request.map(Action::LoadFolder));
+            }
             AppUpdate::StartBasis(basis) => self.start_basis = Some(basis),
             AppUpdate::Started(outcome) => self.started = Some(outcome),
             AppUpdate::Settings(settings) => self.settings = Some(settings),
@@ -309,6 +315,7 @@ impl AppStore {
                 self.ended.is_asked = false;
                 self.time.forget_questions();
                 self.comparison.forget_question();
+                self.folder.forget_question();
                 self.push_failure(action, message);
             }
             AppUpdate::Raise => self.is_to_be_raised = true,
@@ -601,6 +608,18 @@ impl AppStore {
     pub fn want_comparison(&mut self, runs: Option<(RunId, RunId)>) {
         let request = self.comparison.want(runs);
         self.requests.extend(request.map(|(of, with)| Action::Compare(of, with)));
+    }
+
+    /// Sets the folder whose content is shown; none when none is.
+    pub fn want_folder(&mut self, folder: Option<PathBuf>) {
+        let request = self.folder.want(folder);
+        self.requests.extend(request.map(Action::LoadFolder));
+    }
+
+    /// What lies in this folder, once it is known.
+    pub fn folder(&self, asked: &Path) -> Option<&FolderContent> {
+        let known = self.folder.known().filter(|(folder, _)| folder == asked);
+        known.map(|(_, content)| &**content)
     }
 
     /// The two runs that are compared, once they are; within: none when one of them is gone.

@@ -51,6 +51,7 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
         | AppUpdate::Backfilled(_)
         | AppUpdate::JobSaved(_)
         | AppUpdate::StartBasis(_)
+        | AppUpdate::Folder { .. }
         | AppUpdate::Started(_)
         | AppUpdate::Away(_)
         | AppUpdate::Settings(_)

@@ -11,6 +11,7 @@ const CLOCKS: &[(&str, &str)] = &[
         "src/engine/inbox.rs",
         "callers that come back together are waited for, a tenth of a millisecond at most",
     ),
+    ("src/window/folder.rs", "a large folder is read for a while only"),
     ("src/supervisor/launch.rs", "a supervisor that does not answer is given up after a while"),
     ("src/supervisor/guard.rs", "a command that prints a secret is ended after a while"),
     ("src/supervisor/client.rs", "an answer that is due and does not come is told"),
@@ -74,6 +75,24 @@ pub(crate) fn text_is_shown_through_widgets(house: &House) -> Vec<Breach> {
     })
 }
 
+/// Where a time of the window is made a text, and why.
+const WRITERS: &[(&str, &str)] = &[
+    ("src/ui/format.rs", "it knows how the system writes times"),
+    ("src/ui/job_form.rs", "the text of its field is read again, and the engine reads one form of it"),
+];
+
+pub(crate) fn the_window_writes_times_in_one_place(house: &House) -> Vec<Breach> {
+    let window = house.sources.iter().filter(|source| source.path.starts_with("src/ui/"));
+    let elsewhere = window.filter(|source| WRITERS.iter().all(|(home, _)| source.path != *home));
+    let breaches = elsewhere.flat_map(|source| {
+        let found = source.find_in_program(".format(\"");
+        found.map(|at| {
+            source.breach(at, "`.format(\"…\")` writes a time in one language's way: use `ui::format`, which follows the system")
+        })
+    });
+    breaches.collect()
+}
+
 pub(crate) fn clocks_are_arguments(house: &House) -> Vec<Breach> {
     const NEEDLES: &[&str] = &[
         "Utc::now",
@@ -123,6 +142,7 @@ const SHORT_THREADS: &[(&str, &str)] = &[
     ("src/control/server/acceptor.rs", "each connection has one"),
     ("src/control/server/session.rs", "each connection has one"),
     ("src/window/lookups.rs", "it follows one log that somebody looks at"),
+    ("src/window/folder.rs", "it reads one folder, and without it the picker of paths is empty"),
     ("src/window/log_thread.rs", "it reads one log that somebody looks at"),
     ("src/ui/system_fonts.rs", "it looks for fonts that a text lacks, and without them the text has boxes"),
     ("src/records/run_follower.rs", "it follows one log"),

@@ -195,7 +195,7 @@ where
     let begin = DateTime::from_timestamp(from.timestamp(), 0).unwrap_or(from);
     let at = |n: i64| begin + TimeDelta::seconds(first + n * step);
     let shown = (0..n_max).map(at).take_while(|at| *at <= range.until);
-    shown.map(|at| (at, at.with_timezone(zone).format(form).to_string())).collect()
+    shown.map(|at| (at, format::instant(&at.with_timezone(zone), form))).collect()
 }
 
 /// How a curve looks.
@@ -373,7 +373,7 @@ pub(super) fn marks_ui<'a>(ui: &mut Ui, axis: Axis, y: f32, marks: impl Iterator
         let fill = if is_raised { color } else { theme::tokens(ui).panel };
         ui.painter().add(Shape::convex_polygon(points, fill, Stroke::new(1.25, color)));
         let lines = group.iter().map(|mark| {
-            let time = mark.at.with_timezone(&Local).format("%-d %b %H:%M:%S");
+            let time = format::local(mark.at, "%-d %b %H:%M:%S");
             format!("{time}  {}{}", if mark.is_cleared { "over: " } else { "" }, mark.text)
         });
         let n_left = group.len().saturating_sub(4);

@@ -76,7 +76,7 @@ pub(crate) fn backfill_ui(ui: &Ui, view: View<'_>, form: &mut BackfillForm, out:
         let run = Command::RunBackfill;
         let text = match (form.is_running, n_instants) {
             (true, _) => "Starting…".to_owned(),
-            (false, Some(n)) => format!("Run {n}"),
+            (false, Some(n)) => format!("Run {}", format::whole(n)),
             (false, None) => "Run".to_owned(),
         };
         let may_run = n_instants.is_some() && form.request().is_some();

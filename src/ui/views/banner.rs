@@ -9,7 +9,6 @@ use super::super::widgets::{AccessibleName, Icon, Lever, Tone, label_at};
 use super::away::summary_text;
 use super::{Commands, View};
 use crate::api;
-use crate::base::time::local_clock;
 use crate::run::RunState;
 use crate::ui::room::Room;
 use crate::ui::{format, theme};
@@ -88,8 +87,11 @@ fn counts_at(ui: &mut Ui, view: View<'_>, rect: Rect) {
     let n_frozen = view.store.living().filter(|entry| entry.run.state == RunState::Paused).count();
     let n_running = view.store.living().len() - n_waiting - n_frozen;
     let counts = [(n_running, "running"), (n_frozen, "frozen"), (n_waiting, "waiting")];
-    let counts: Vec<_> =
-        counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    let counts: Vec<_> = counts
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, word)| format!("{} {word}", format::whole(*n)))
+        .collect();
     let text = if counts.is_empty() { "Nothing runs".to_owned() } else { counts.join(" · ") };
     let style = (theme::body(), theme::tokens(ui).muted);
     let place = label_at(ui, rect.left_center(), Align2::LEFT_CENTER, text.as_str(), style, rect.width());
@@ -118,7 +120,7 @@ fn orders(ui: &Ui, view: View<'_>) -> Vec<Notice> {
     let figures = format!("{} frozen, {n_waiting} waiting", format::count(n_frozen, "run"));
     let quiet = orders.quiet.map(|order| {
         let until = match order.until {
-            Some(until) => format!("until {}", local_clock(until, view.now)),
+            Some(until) => format!("until {}", format::to_come(until, view.now)),
             None => "until you end it".to_owned(),
         };
         Notice {

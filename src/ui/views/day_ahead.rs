@@ -84,14 +84,14 @@ fn axis_ui(ui: &Ui, day: &Day, scale: &Scale) {
     let every = if scale.plot.width() < 600.0 { 4 } else { 2 };
     for hours in 1..=24 {
         let at = scale.from - into_hour + TimeDelta::hours(hours);
-        let hour = at.with_timezone(&day.local).hour();
+        let wall = at.with_timezone(&day.local);
         let x = scale.x(at);
-        if !hour.is_multiple_of(every) || x > scale.plot.right() {
+        if !wall.hour().is_multiple_of(every) || x > scale.plot.right() {
             continue;
         }
         ui.painter().vline(x, scale.plot.top()..=bottom, Stroke::new(1.0, tokens.line));
         let style = (theme::small(), tokens.muted);
-        label_at(ui, pos2(x, bottom + 9.0), Align2::CENTER_CENTER, format!("{hour:02}"), style, 30.0);
+        label_at(ui, pos2(x, bottom + 9.0), Align2::CENTER_CENTER, format::instant(&wall, "%H"), style, 48.0);
     }
 }
 

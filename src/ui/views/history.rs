@@ -6,7 +6,9 @@ use egui::{
 
 use super::super::command::Command;
 use super::super::history_filter::{HistoryState, HistoryTime};
-use super::super::widgets::{AccessibleName, Card, Icon, Lever, Tone, label_at, one_line, segments_at};
+use super::super::widgets::{
+    AccessibleName, Card, Icon, Lever, Tone, label_at, one_line, segments_at, text_width,
+};
 use super::detail::{DetailLayout, detail_ui};
 use super::history_trend::{TREND, trend_ui};
 use super::recent::{EndedRow, RowTime, ended_row_ui};
@@ -24,6 +26,8 @@ const DETAIL: f32 = 300.0;
 const LEAST_LIST: f32 = theme::CARD_HEAD + 3.0 * theme::ROW + FOOT;
 /// The height of the line below the rows.
 const FOOT: f32 = 40.0;
+/// Why the lever that compares can't be pulled.
+const CHOOSE_TWO: &str = "choose two";
 /// The width of the scroll bar.
 const BAR: f32 = 10.0;
 
@@ -157,7 +161,9 @@ fn head_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &mut HistoryState, out
     let n_new = view.store.history().n_new();
     if n_new > 0 {
         let command = Command::ShowNewRuns;
-        let lever = Lever::of(ui, &command).tone(Tone::Marked(tokens.accent)).text(format!("{n_new} new"));
+        let lever = Lever::of(ui, &command)
+            .tone(Tone::Marked(tokens.accent))
+            .text(format!("{} new", format::whole(n_new)));
         if lever.ui_before(ui, &mut right, rect, 28.0).clicked() {
             out.push(command);
         }
@@ -165,7 +171,7 @@ fn head_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &mut HistoryState, out
     if page.is_filtered()
         && let Some(n_ended) = view.store.n_ended()
     {
-        let text = format!("of {} that have ended", format::number(n_ended as f64));
+        let text = format!("of {} that have ended", format::whole(n_ended));
         let style = (theme::small(), tokens.muted);
         let at = pos2(right - 6.0, rect.center().y);
         let place = label_at(ui, at, Align2::RIGHT_CENTER, text.as_str(), style, 200.0);
@@ -290,10 +296,14 @@ fn bar_ui(ui: &Ui, rect: Rect, page: &mut HistoryState, n_known: usize) {
 
 fn rows_text(page: &HistoryState, n_known: usize, is_whole: bool) -> String {
     let rows = page.rows();
-    let number = |n: usize| format::number(n as f64);
     let end = rows.end.min(n_known);
     let more = if is_whole { "" } else { " or more" };
-    format!("Rows {} to {} of {}{more}", number(rows.start + 1), number(end), number(n_known))
+    format!(
+        "Rows {} to {} of {}{more}",
+        format::whole(rows.start + 1),
+        format::whole(end),
+        format::whole(n_known)
+    )
 }
 
 /// Which rows are visible, and the levers for the marked runs.
@@ -304,7 +314,7 @@ fn foot_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &HistoryState, out: &m
     let history = view.store.history();
     let n_marked = page.marked.len();
     let text = if n_marked > 0 {
-        format!("{} marked", format::number(n_marked as f64))
+        format!("{} marked", format::whole(n_marked))
     } else if history.n_known() > 0 {
         rows_text(page, history.n_known(), history.is_whole())
     } else {
@@ -314,15 +324,39 @@ fn foot_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &HistoryState, out: &m
     let style = (theme::small(), tokens.muted);
     let place = label_at(ui, at, Align2::LEFT_CENTER, text.as_str(), style, rect.width() / 2.0);
     ui.interact(place, ui.scope_id().with("foot"), Sense::hover()).says(Role::Label, &text);
-    let mut right = rect.right();
     if n_marked > 0 {
-        for command in [Command::UnmarkRuns, Command::AskDeleteMarked, Command::RetryMarked] {
-            if Lever::of(ui, &command).ui_before(ui, &mut right, rect, 28.0).clicked() {
-                out.push(command);
-            }
-        }
+        marked_levers_at(ui, Rect::from_min_max(pos2(place.right(), rect.top()), rect.max), page, out);
     } else {
         let text = "Ctrl or Shift marks several, M the selected one";
-        label_at(ui, pos2(right, at.y), Align2::RIGHT_CENTER, text, (theme::small(), tokens.muted), 300.0);
+        label_at(ui, rect.right_center(), Align2::RIGHT_CENTER, text, (theme::small(), tokens.muted), 300.0);
+    }
+}
+
+/// The levers for the marked runs, each always in its place.
+fn marked_levers_at(ui: &mut Ui, rect: Rect, page: &HistoryState, out: &mut Commands) {
+    let mut right = rect.right();
+    for command in [Command::UnmarkRuns, Command::AskDeleteMarked] {
+        if Lever::of(ui, &command).ui_before(ui, &mut right, rect, 28.0).clicked() {
+            out.push(command);
+        }
+    }
+    let (compare, retry) = (Command::CompareMarked, Command::RetryMarked);
+    let lever = Lever::of(ui, &compare).text("Compare");
+    let refusal = if page.marked_pair().is_some() { None } else { Some(CHOOSE_TWO) };
+    // The reason has its place also while there is none, so that no lever moves.
+    let reason = text_width(ui, CHOOSE_TWO, theme::small()) + 8.0;
+    if right - reason - lever.width(ui) - Lever::of(ui, &retry).width(ui) > rect.left() {
+        right -= reason;
+        if let Some(why) = refusal {
+            let style = (theme::small(), theme::tokens(ui).muted);
+            label_at(ui, pos2(right + 2.0, rect.center().y), Align2::LEFT_CENTER, why, style, reason);
+        }
+    }
+    let lever = if let Some(why) = refusal { lever.refused(why) } else { lever };
+    if lever.ui_before(ui, &mut right, rect, 28.0).clicked() {
+        out.push(compare);
+    }
+    if Lever::of(ui, &retry).ui_before(ui, &mut right, rect, 28.0).clicked() {
+        out.push(retry);
     }
 }

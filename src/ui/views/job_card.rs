@@ -10,7 +10,7 @@ use egui::{
 use super::super::command::{Command, Page};
 use super::super::job_form::{Checked, JobForm, When};
 use super::super::widgets::{
-    AccessibleName, Card, Field, Icon, Lever, Tone, choice, label_at, numbers_at, paragraph, remark,
+    AccessibleName, AtFirst, Card, Field, Icon, Lever, Tone, choice, label_at, numbers_at, paragraph, remark,
     state_at, text_width,
 };
 use super::job_row::{fire_icon, fire_ink, fire_text, wall_text};
@@ -128,7 +128,7 @@ fn form_ui(ui: &mut Ui, view: View<'_>, form: &mut JobForm, checked: &Checked) {
             let listed = view.store.pipelines().unwrap_or_default();
             let all = listed.iter().filter(|entry| entry.error.is_none()).map(|entry| &*entry.id);
             let wrong = unknown.as_deref();
-            Field::new("Pipeline", "books").suggest_ui(ui, pipeline, (half, wrong), all);
+            Field::new("Pipeline", "books").suggest_ui(ui, pipeline, (half, wrong), AtFirst::Matching, all);
         });
     }
     let wrong = error(&checked.schedule.as_ref().map(drop).map_err(Clone::clone), &form.fields.text);
@@ -158,7 +158,13 @@ fn form_ui(ui: &mut Ui, view: View<'_>, form: &mut JobForm, checked: &Checked) {
         let zones = zone_names();
         let all = zones.iter().map(|name| &**name);
         let zone = &mut form.fields.zone;
-        Field::new("Zone", "Europe/Madrid").suggest_ui(ui, zone, (half, wrong.as_deref()), all);
+        Field::new("Zone", "Europe/Madrid").suggest_ui(
+            ui,
+            zone,
+            (half, wrong.as_deref()),
+            AtFirst::Matching,
+            all,
+        );
         if form.fields.when == When::After {
             form.fields.on =
                 choice(ui, "When they have", form.fields.on, &AfterOn::ALL, AfterOn::as_str, half);
@@ -171,9 +177,8 @@ fn form_ui(ui: &mut Ui, view: View<'_>, form: &mut JobForm, checked: &Checked) {
             choice(ui, "If a run has not ended", fields.overlap, Overlap::ALL, overlap_text, half);
     });
     ui.add_space(8.0);
-    let today = view.now.with_timezone(&view.store.jobs().local()).date_naive();
     match (&mut form.run, &form.file) {
-        (Some(run), _) => drop(fields_ui(ui, run, today)),
+        (Some(run), _) => drop(fields_ui(ui, view, run)),
         (None, Some(_)) => {
             remark(ui, "Its parameters and priority are in its file", theme::tokens(ui).muted);
         }

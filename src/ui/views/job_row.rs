@@ -165,7 +165,7 @@ pub(crate) fn wall_text(at: DateTime<Utc>, zone: Tz, now: DateTime<Utc>) -> Stri
         "%-d %b %Y %H:%M"
     };
     let form = if at.second() == 0 { form.to_owned() } else { form.replace("%M", "%M:%S") };
-    at.format(&format::pattern(&form)).to_string()
+    format::instant(&at, &form)
 }
 
 /// The state of its run: from the window's runs, else from the fire's record.

@@ -111,7 +111,7 @@ fn filter_ui(ui: &mut Ui, view: View<'_>, page: &mut Ledger, out: &mut Commands)
 /// An instant with its year and its zone.
 pub(super) fn whole_wall(at: chrono::DateTime<chrono::Utc>, zone: Tz) -> String {
     let form = if at.timestamp() % 60 == 0 { "%a %-d %b %Y %H:%M %Z" } else { "%a %-d %b %Y %H:%M:%S %Z" };
-    at.with_timezone(&zone).format(form).to_string()
+    format::instant(&at.with_timezone(&zone), form)
 }
 
 fn row_ui(ui: &mut Ui, view: View<'_>, at: usize, row: Option<&LedgerRow>, out: &mut Commands) {
@@ -122,7 +122,7 @@ fn row_ui(ui: &mut Ui, view: View<'_>, at: usize, row: Option<&LedgerRow>, out: 
     let when = whole_wall(fire.due_at, *zone);
     let span = match fire.n_instants {
         0 | 1 => String::new(),
-        n => format!("{n} instants to {}", whole_wall(fire.through_at, *zone)),
+        n => format!("{} to {}", format::count(n as usize, "instant"), whole_wall(fire.through_at, *zone)),
     };
     let what = fire_text(view, fire);
     let took = fire.took.map(format::duration).unwrap_or_default();

@@ -125,8 +125,10 @@ fn figures(sample: &MachineSample) -> Vec<(&'static str, String)> {
         format::bytes(sample.memory_total_bytes)
     );
     let [one, five, fifteen] = sample.load_average;
-    let mut figures =
-        vec![("Memory", memory), ("Load, 1, 5, 15 min", format!("{one:.2}  {five:.2}  {fifteen:.2}"))];
+    let mut figures = vec![
+        ("Memory", memory),
+        ("Load, 1, 5, 15 min", [one, five, fifteen].map(format::hundredths).join("  ")),
+    ];
     if sample.swap_total_bytes > 0 {
         let (used, total) = (format::bytes(sample.swap_used_bytes), format::bytes(sample.swap_total_bytes));
         figures.push(("Swap", format!("{used} of {total}")));

@@ -29,6 +29,7 @@ mod now_traffic;
 mod outline;
 mod outline_tree;
 mod palette;
+mod path_popup;
 mod pipeline_card;
 mod pipelines;
 mod plotted;

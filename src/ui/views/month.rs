@@ -9,7 +9,7 @@ use super::super::command::Command;
 use super::super::schedule_page::{CalendarPage, LedgerSpan};
 use super::super::widgets::{AccessibleName, Card, Icon, Lever, label_at, segments_at};
 use super::{Commands, View};
-use crate::ui::theme;
+use crate::ui::{format, theme};
 use crate::window::DayTally;
 
 /// The height of the names of the days.
@@ -24,7 +24,7 @@ pub(crate) fn month_ui(ui: &mut Ui, view: View<'_>, page: &mut CalendarPage, out
     let of = page.of(selected, today);
     let month = view.store.agenda().month(&of);
     let height = (ui.available_height() - theme::CARD_HEAD - 4.0).max(NAMES + LEAST * 6.0);
-    let title = of.first.format("%B %Y").to_string();
+    let title = format::day(of.first, "%B %Y");
     Card::new(&title).show(ui, |ui, head| {
         let mut right = head.right() + 8.0;
         let lever = |name: &str, text: &str| Lever::icon(Icon::More, name).text(text).without_icon();
@@ -111,7 +111,7 @@ impl Cell {
         ];
         let said: Vec<String> =
             parts.iter().filter(|(n, ..)| *n > 0).map(|(n, word, ..)| format!("{n} {word}")).collect();
-        let date = self.day.format("%A %-d %B %Y").to_string();
+        let date = format::day(self.day, "%A %-d %B %Y");
         let name = if said.is_empty() { date } else { format!("{date}: {}", said.join(", ")) };
         let response = ui
             .interact(rect, ui.scope_id().with(self.day), Sense::click())

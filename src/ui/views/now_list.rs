@@ -176,7 +176,7 @@ fn row_ui<'a>(
 
 fn section_ui(ui: &mut Ui, section: Section, count: usize, out: &mut Commands) {
     // Of ended runs only the newest are listed here.
-    let count = if section == Section::Recent { String::new() } else { format::number(count as f64) };
+    let count = if section == Section::Recent { String::new() } else { format::whole(count) };
     let rect = band_ui(ui, section_text(section), &count, true);
     if section == Section::Recent {
         all_lever_at(ui, rect, out);
@@ -280,7 +280,7 @@ fn summary_at(ui: &Ui, view: View<'_>, rect: Rect) {
     }
     let n_failed = in_hour().filter(|entry| entry.run.state == RunState::Failed).count();
     let failed = if n_failed == 0 { "none failed".to_owned() } else { format!("{n_failed} failed") };
-    let text = format!("{n_ended} finished in the last hour, {failed}");
+    let text = format!("{} finished in the last hour, {failed}", format::whole(n_ended));
     let style = (theme::small(), theme::tokens(ui).muted);
     label_at(ui, rect.right_center(), Align2::RIGHT_CENTER, text, style, rect.width());
 }

@@ -1,6 +1,6 @@
 //! The data of the machine's plots: its history with the samples since then, and the values at one moment.
 
-use chrono::{DateTime, Local, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::View;
 use crate::api::{MachinePoint, StepSpan};
@@ -78,7 +78,7 @@ impl<'a> Plotted<'a> {
 
     /// What the machine did at a moment, in a line.
     pub(super) fn heading(&self, at: DateTime<Utc>) -> String {
-        let time = at.with_timezone(&Local).format("%a %-d %b %H:%M:%S");
+        let time = format::local(at, "%a %-d %b %H:%M:%S");
         let Some(point) = self.at(at) else { return format!("{time} · nothing was measured") };
         let share = point.memory_used_bytes as f64 / point.memory_total_bytes.max(1) as f64;
         let (cpu, memory) = (format::percent(point.cpu_fraction), format::percent(share));

@@ -108,12 +108,12 @@ pub(crate) fn gantt_ui(ui: &mut Ui, page: RunPage<'_>, height: f32, out: &mut Co
 
 /// What the run used at a moment, what ran then, and what of it belongs to the run.
 fn run_then(page: RunPage<'_>, used: &Used, at: DateTime<Utc>) -> Then {
-    let time = at.with_timezone(&Local).format("%H:%M:%S");
+    let time = format::local(at, "%H:%M:%S");
     let heading = match used.at(at) {
         Some((cpu, memory)) => {
             format!("{time} · the run: CPU {}, memory {}", format::percent(cpu), format::bytes(memory as u64))
         }
-        None => time.to_string(),
+        None => time,
     };
     let mut then = then(page.view, at, heading);
     let is_ours = |key: &AttemptKey| key.run_id == page.entry.run.run_id;

@@ -9,9 +9,10 @@ use egui::{
 use super::super::command::Command;
 use super::super::start_form::{OwnField, ParamField, RunFields, SecretField, StartForm};
 use super::super::widgets::{
-    AccessibleName, Field, Icon, Lever, SWITCH, Tone, calendar_ui, caption, choice, choice_of_texts,
+    AccessibleName, AtFirst, Field, Icon, Lever, SWITCH, Tone, calendar_ui, caption, choice, choice_of_texts,
     label_at, numbers_at, one_line, paragraph, remark, switch_at,
 };
+use super::path_popup::{Picked, path_ui};
 use super::{Commands, View};
 use crate::pipeline::{ParamType, SecretState};
 use crate::ui::{format, theme};
@@ -31,7 +32,6 @@ const BETWEEN: f32 = 16.0;
 const CELL: f32 = 72.0;
 
 pub(crate) fn start_sheet_ui(ui: &Ui, view: View<'_>, form: &mut StartForm, out: &mut Commands) {
-    let today = view.now.with_timezone(&view.store.jobs().local()).date_naive();
     let tokens = theme::tokens(ui);
     let window = ui.ctx().content_rect();
     let width = if window.width() < NARROW { window.width() } else { WIDTH };
@@ -56,7 +56,7 @@ pub(crate) fn start_sheet_ui(ui: &Ui, view: View<'_>, form: &mut StartForm, out:
             ui.set_min_size(place.size());
             ui.set_max_size(place.size());
             ui.spacing_mut().item_spacing.y = 0.0;
-            sheet_ui(ui, (place, today), form, out);
+            sheet_ui(ui, (view, place), form, out);
         });
     let is_escaped =
         modal.is_top_modal && !modal.any_popup_open && ui.input(|input| input.key_pressed(Key::Escape));
@@ -65,7 +65,7 @@ pub(crate) fn start_sheet_ui(ui: &Ui, view: View<'_>, form: &mut StartForm, out:
     }
 }
 
-fn sheet_ui(ui: &mut Ui, (place, today): (Rect, NaiveDate), form: &mut StartForm, out: &mut Commands) {
+fn sheet_ui(ui: &mut Ui, (view, place): (View<'_>, Rect), form: &mut StartForm, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     let head = Rect::from_min_size(place.min, vec2(place.width(), HEAD));
     let foot = Rect::from_min_max(pos2(place.left(), place.bottom() - FOOT), place.max);
@@ -79,7 +79,7 @@ fn sheet_ui(ui: &mut Ui, (place, today): (Rect, NaiveDate), form: &mut StartForm
     ScrollArea::vertical().id_salt("start form").auto_shrink([false, false]).show(&mut child, |ui| {
         Frame::NONE.inner_margin(Margin::symmetric(MARGIN as i8, 14)).show(ui, |ui| {
             ui.spacing_mut().item_spacing = vec2(BETWEEN, theme::GRID);
-            body_ui(ui, today, form, out);
+            body_ui(ui, view, form, out);
         });
     });
     foot_ui(ui, foot.shrink2(vec2(MARGIN, 0.0)), form, out);
@@ -130,14 +130,14 @@ fn foot_ui(ui: &mut Ui, rect: Rect, form: &StartForm, out: &mut Commands) {
     }
 }
 
-fn body_ui(ui: &mut Ui, today: NaiveDate, form: &mut StartForm, out: &mut Commands) {
+fn body_ui(ui: &mut Ui, view: View<'_>, form: &mut StartForm, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     if let Some(refusal) = &form.refusal {
         let text = format!("It was not started: {refusal}");
         paragraph(ui, &text, (theme::body(), tokens.failed)).says(Role::Alert, &text);
         ui.add_space(8.0);
     }
-    if fields_ui(ui, &mut form.fields, today) {
+    if fields_ui(ui, view, &mut form.fields) {
         out.push(Command::StartForm);
     }
     ui.add_space(10.0);
@@ -145,7 +145,8 @@ fn body_ui(ui: &mut Ui, today: NaiveDate, form: &mut StartForm, out: &mut Comman
 }
 
 /// The fields about how a pipeline runs. Returns whether Enter was pressed in one of them.
-pub(super) fn fields_ui(ui: &mut Ui, form: &mut RunFields, today: NaiveDate) -> bool {
+pub(super) fn fields_ui(ui: &mut Ui, view: View<'_>, form: &mut RunFields) -> bool {
+    let today = view.now.with_timezone(&view.store.jobs().local()).date_naive();
     let tokens = theme::tokens(ui);
     if !form.params.is_empty() || !form.secrets.is_empty() {
         heading(ui, "Parameters");
@@ -158,7 +159,7 @@ pub(super) fn fields_ui(ui: &mut Ui, form: &mut RunFields, today: NaiveDate) -> 
     let width = (ui.available_width() - BETWEEN * (columns - 1) as f32) / columns as f32;
     let errors: Vec<Option<String>> = form.params.iter().map(|field| form.error(field)).collect();
     let mut errors = errors.iter();
-    let mut is_entered = false;
+    let (mut is_entered, mut opens_picker) = (false, None);
     for row in form.params.chunks_mut(columns) {
         ui.horizontal_top(|ui| {
             for field in row {
@@ -167,6 +168,13 @@ pub(super) fn fields_ui(ui: &mut Ui, form: &mut RunFields, today: NaiveDate) -> 
                     let response = param_ui(ui, field, wrong, width);
                     if field.kind == ParamType::Date && field.choices.is_empty() {
                         day_ui(ui, response.rect, field, (&mut form.month, today), wrong.is_none());
+                    }
+                    if field.kind == ParamType::Path && field.choices.is_empty() {
+                        match path_ui(ui, view, (response.rect, &field.name), &mut form.picker) {
+                            Some(Picked::Opened) => opens_picker = Some(field.name.clone()),
+                            Some(Picked::Path(path)) => field.value = path.to_string_lossy().into_owned(),
+                            None => {}
+                        }
                     }
                     response
                 });
@@ -178,6 +186,9 @@ pub(super) fn fields_ui(ui: &mut Ui, form: &mut RunFields, today: NaiveDate) -> 
                 }
             }
         });
+    }
+    if let Some(param) = opens_picker {
+        form.open_picker(&param);
     }
     for pair in form.secrets.chunks(columns) {
         ui.horizontal_top(|ui| {
@@ -284,7 +295,7 @@ fn day_ui(
     is_date: bool,
 ) {
     let chosen = field.value.parse::<NaiveDate>().ok().filter(|_| is_date);
-    let text = chosen.map_or_else(|| "Calendar".to_owned(), |day| day.format("%A").to_string());
+    let text = chosen.map_or_else(|| "Calendar".to_owned(), |day| format::day(day, "%A"));
     let lever = Lever::icon(Icon::More, format!("Calendar for {}", field.name)).text(text).without_icon();
     let (mut right, height) = (rect.right() - 2.0, rect.height() - 4.0);
     let response = lever.ui_before(ui, &mut right, rect, height);
@@ -321,7 +332,9 @@ fn secret_ui(ui: &mut Ui, secret: &SecretField, width: f32) -> Response {
 }
 
 fn own_ui(ui: &mut Ui, name: &str, field: &mut OwnField, width: f32) -> Response {
-    let response = Field::new(name, field.default).ui(ui, &mut field.value, width, None);
+    let known = field.known.iter().map(|value| &**value);
+    let shown = Field::new(name, field.default);
+    let response = shown.suggest_ui(ui, &mut field.value, (width, None), AtFirst::All, known);
     if field.value.trim() != field.default {
         remark(ui, &format!("default {}", field.default), theme::tokens(ui).muted);
     }

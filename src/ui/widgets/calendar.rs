@@ -4,7 +4,7 @@ use chrono::{Datelike, Days, Months, NaiveDate, Weekday};
 use egui::{Align2, CornerRadius, CursorIcon, Rect, Role, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 
 use super::{AccessibleName, Icon, Lever, label_at};
-use crate::ui::theme;
+use crate::ui::{format, theme};
 
 /// The size of one day.
 const DAY: egui::Vec2 = vec2(27.0, 24.0);
@@ -27,7 +27,7 @@ pub(crate) fn calendar_ui(
     let tokens = theme::tokens(ui);
     ui.spacing_mut().item_spacing = vec2(0.0, 0.0);
     let (_, head) = ui.allocate_space(vec2(DAY.x * 7.0, 30.0));
-    let title = month.format("%B %Y").to_string();
+    let title = format::day(*month, "%B %Y");
     let style = (theme::strong(), tokens.text);
     let shown = label_at(ui, head.center(), Align2::CENTER_CENTER, &*title, style, head.width() - 60.0);
     ui.interact(shown, ui.scope_id().with("month"), Sense::hover()).says(Role::Heading, &title);
@@ -57,7 +57,7 @@ pub(crate) fn calendar_ui(
             .interact(rect, ui.scope_id().with(("day", day)), Sense::click())
             .on_hover_cursor(CursorIcon::PointingHand);
         let is_chosen = chosen == Some(day);
-        response.says_selected(Role::Button, is_chosen, &day.format("%A %-d %B %Y").to_string());
+        response.says_selected(Role::Button, is_chosen, &format::day(day, "%A %-d %B %Y"));
         let ink = if is_chosen {
             tokens.panel
         } else if day.month() == month.month() {

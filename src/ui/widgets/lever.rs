@@ -95,7 +95,13 @@ impl Lever {
     }
 
     pub(crate) fn enabled_if(self, is_enabled: bool) -> Self {
-        Self { is_enabled, ..self }
+        Self { is_enabled, tooltip: self.tooltip.filter(|_| is_enabled), ..self }
+    }
+
+    /// A lever that can't be pulled now, for this reason.
+    pub(crate) fn refused(self, why: &str) -> Self {
+        let name = format!("{}: {why}", self.name);
+        Self { is_enabled: false, tooltip: Some(why.to_owned()), name, ..self }
     }
 
     /// The width it needs.
@@ -133,8 +139,8 @@ impl Lever {
         let response =
             if self.is_enabled { response.on_hover_cursor(CursorIcon::PointingHand) } else { response };
         match self.tooltip {
-            Some(tooltip) if self.is_enabled => response.tip(&tooltip),
-            _ => response,
+            Some(tooltip) => response.tip(&tooltip),
+            None => response,
         }
     }
 

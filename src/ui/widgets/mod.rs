@@ -20,5 +20,6 @@ pub(super) use meter::{progress_bar, sparkline};
 pub(super) use plain::{AccessibleName, one_line, paragraph, region};
 pub(super) use row::{Card, Corners, RowKind, row_ui};
 pub(super) use segments::segments_at;
+pub(super) use suggest::AtFirst;
 pub(super) use switch::{SWITCH, switch_at};
 pub(super) use text::{label_at, line_of, numbers_at, state_at, text_width};

@@ -2,7 +2,7 @@
 
 use egui::{Align2, CornerRadius, Frame, Rect, Response, Role, Sense, Stroke, Ui, pos2, vec2};
 
-use super::super::format::number;
+use super::super::format::whole;
 use super::{AccessibleName, label_at, region};
 use crate::ui::theme;
 
@@ -19,7 +19,7 @@ impl<'a> Card<'a> {
 
     /// Shows a count after the title.
     pub(crate) fn count(self, count: usize) -> Self {
-        Self { count: Some(number(count as f64)), ..self }
+        Self { count: Some(whole(count)), ..self }
     }
 
     /// The card's frame without a head.

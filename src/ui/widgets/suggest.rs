@@ -18,6 +18,17 @@ struct Offer {
     is_open: bool,
     /// The marked suggestion.
     at: Option<usize>,
+    /// Whether the text was changed since the field got the keyboard.
+    is_typed: bool,
+}
+
+/// What is offered before anything is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AtFirst {
+    /// What matches the text that is there.
+    Matching,
+    /// The first ones, whatever text is there: there are few, and they are choices.
+    All,
 }
 
 impl Field<'_> {
@@ -28,6 +39,7 @@ impl Field<'_> {
         ui: &mut Ui,
         text: &mut String,
         (width, wrong): (f32, Option<&str>),
+        at_first: AtFirst,
         all: impl Iterator<Item = &'a str>,
     ) -> Response {
         let id = ui.scope_id().with(("suggest", self.name));
@@ -36,9 +48,13 @@ impl Field<'_> {
         let before = text.clone();
         let response = self.ui(ui, text, width, wrong);
         if response.gained_focus() || *text != before {
-            offer = Offer { is_open: true, at: None };
+            offer = Offer { is_open: true, at: None, is_typed: *text != before };
         }
-        let found = if offer.is_open { matching(all, text) } else { Vec::new() };
+        let found: Vec<_> = match (offer.is_open, at_first) {
+            (false, _) => Vec::new(),
+            (true, AtFirst::All) if !offer.is_typed => all.take(MOST).collect(),
+            (true, AtFirst::All | AtFirst::Matching) => matching(all, text),
+        };
         if !found.is_empty() {
             let pressed = |key| ui.input(|input| input.key_pressed(key));
             if response.has_focus() && pressed(Key::ArrowDown) {
