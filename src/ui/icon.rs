@@ -121,9 +121,12 @@ impl Icon {
                 line(&[at(0.0, -0.48), at(0.0, 0.0), at(0.36, 0.2)]);
             }
             Self::Bolt => {
-                let points = [at(0.3, -0.95), at(-0.5, 0.16), at(0.4, -0.1), at(-0.28, 0.95)];
-                line(&points);
-                line(&[at(-0.34, 0.46), at(-0.28, 0.95), at(0.18, 0.74)]);
+                // A line with the head of an arrow is a blot at the size of a row's mark.
+                for half in [1.0, -1.0] {
+                    let corners = [(0.3, -0.98), (-0.66, 0.2), (0.12, 0.2)];
+                    let points = corners.map(|(x, y)| at(half * x, half * y)).to_vec();
+                    painter.add(Shape::convex_polygon(points, color, Stroke::NONE));
+                }
             }
             Self::Again => {
                 let arc: Vec<Pos2> = (0..=20)

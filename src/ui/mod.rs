@@ -83,6 +83,8 @@ mod tests_now;
 #[cfg(test)]
 mod tests_pages;
 #[cfg(test)]
+mod tests_pictures;
+#[cfg(test)]
 mod tests_pipelines;
 #[cfg(test)]
 mod tests_room;

@@ -9,6 +9,7 @@ use egui_kittest::kittest::Queryable;
 
 use super::LeverframeWindow;
 use super::command::Page;
+use super::tests_pictures;
 use crate::api::{Command, PipelineView};
 use crate::base::id::{AttemptKey, PipelineId, RunId, StepId};
 use crate::run::{Event, EventKind, RunState, RunSummary, StepState, StepSummary, StopKind, Trigger};
@@ -104,7 +105,8 @@ pub(super) fn scene(updates: impl IntoIterator<Item = AppUpdate>) -> Scene {
         world.updates.send(update).unwrap();
     }
     let mut port = Some(window);
-    let mut harness = Harness::builder().with_size([1280.0, 800.0]).with_max_steps(12).build_ui_state(
+    let builder = tests_pictures::with_painter(Harness::builder());
+    let mut harness = builder.with_size([1280.0, 800.0]).with_max_steps(12).build_ui_state(
         move |ui, window: &mut Option<LeverframeWindow>| {
             // Fonts that are set in a frame are available in the next.
             let Some(window) = window else {

@@ -242,7 +242,7 @@ fn a_pipeline_shows_how_long_its_runs_took_and_each_can_be_selected() {
 }
 
 /// The page with the trend of one pipeline.
-fn of_one_pipeline() -> Scene {
+pub(super) fn of_one_pipeline() -> Scene {
     let (mut scene, asked) = opened();
     scene.tell(answer(&asked, 3));
     scene.pull("Pipeline: any");

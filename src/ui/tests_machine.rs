@@ -52,7 +52,7 @@ fn span(run: &str, from_minutes: i64, minutes: i64) -> StepSpan {
 }
 
 fn history(spans: Vec<StepSpan>, marks: Vec<AlertMark>) -> AppUpdate {
-    let points = (0..60).map(|n| point(now() - TimeDelta::minutes(60 - n), 0.4)).collect();
+    let points = (0..360).map(|n| point(now() - TimeDelta::seconds(10 * (360 - n)), 0.4)).collect();
     AppUpdate::History(Arc::new(MachineHistory {
         span: HistorySpan::Hour,
         read_at: now(),
@@ -93,6 +93,19 @@ fn machine(updates: impl IntoIterator<Item = AppUpdate>) -> (Scene, Vec<Action>)
 
 pub(super) fn with_limit() -> Scene {
     machine([sample(), AppUpdate::Limits(Limits::none().with(memory_limit(90.0)))]).0
+}
+
+/// The same with an hour of curves, two steps that ran, and the limit raised and cleared once.
+pub(super) fn with_curves() -> Scene {
+    let mut scene = with_limit();
+    let mark = |minutes, is_cleared| AlertMark {
+        at: now() - TimeDelta::minutes(minutes),
+        text: "memory is above 90 %".to_owned(),
+        is_cleared,
+    };
+    let spans = vec![span("books-1", 50, 20), span("alfabeta-1", 15, 15)];
+    scene.tell(history(spans, vec![mark(24, false), mark(21, true)]));
+    scene
 }
 
 #[test]

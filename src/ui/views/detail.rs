@@ -51,6 +51,7 @@ pub(crate) fn detail_ui(ui: &mut Ui, view: View<'_>, height: f32, layout: Detail
             DetailLayout::Low => {
                 let middle = rect.left() + (rect.width() * 0.46).round();
                 ui.painter().vline(middle, rect.y_range(), line);
+                ui.painter().hline(middle..=rect.right(), rect.top(), line);
                 rect.split_left_right_at_x(middle)
             }
             DetailLayout::High => {

@@ -19,7 +19,6 @@ pub(crate) fn log_tail_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &m
     let tokens = theme::tokens(ui);
     ui.spacing_mut().item_spacing.y = 0.0;
     let (_, head) = ui.allocate_space(vec2(ui.available_width(), 24.0));
-    ui.painter().hline(head.x_range(), head.top(), egui::Stroke::new(1.0, tokens.line));
     let left = pos2(head.left() + theme::GAP, head.center().y);
     let muted = (theme::small(), tokens.muted);
     let Some(log) = view.store.log() else {

@@ -1,6 +1,6 @@
 //! Messages over every page: what could not be done, until it is dismissed, and what was done, for a moment.
 
-use egui::{Align, Align2, Area, Color32, Id, Layout, Order, Role, Ui, vec2};
+use egui::{Align2, Area, Color32, Id, Order, Role, Ui, vec2};
 
 use super::super::command::Command;
 use super::super::widgets::{AccessibleName, Card, Icon, Lever, paragraph};
@@ -68,7 +68,7 @@ impl Message {
         let frame = Card::frame(ui).inner_margin(8).shadow(ui.visuals().popup_shadow);
         ui.push_id(salt, |ui| {
             let shown = frame.show(ui, |ui| {
-                ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                ui.horizontal(|ui| {
                     let (_, place) = ui.allocate_space(vec2(22.0, theme::LEVER));
                     self.icon.paint(ui.painter(), place.center(), 12.0, self.color);
                     ui.scope(|ui| {
