@@ -11,7 +11,9 @@ use super::log_page::LogCommand;
 use super::schedule_page::{LedgerSpan, ScheduleTab};
 use super::time_line::TimeCommand;
 use crate::base::id::{AttemptKey, JobId, PipelineId, RunId, StepId};
-use crate::window::{Action, AwayMark, Folder, Formats, HistorySpan, LogOf, NowGroups, NowOrder, QuitChoice};
+use crate::window::{
+    Action, AwayMark, Density, Folder, Formats, HistorySpan, LogOf, NowGroups, NowOrder, QuitChoice,
+};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,7 +92,7 @@ pub(super) enum Command {
     DeleteRuns(Vec<RunId>),
     /// Mark no run.
     UnmarkRuns,
-    /// Run all steps of the marked runs again.
+    /// Run what did not complete in the marked runs again; of completed ones, everything.
     RetryMarked,
     /// Compare the two marked runs.
     CompareMarked,
@@ -126,6 +128,8 @@ pub(super) enum Command {
     SetScale(u16),
     /// Choose how times and numbers are written.
     SetFormats(Formats),
+    /// Choose how high the rows of lists are.
+    SetDensity(Density),
     /// Save the form of the settings.
     SaveSettings,
     /// Undo the changes in the form of the settings.
@@ -340,6 +344,8 @@ impl Command {
             Self::SaveJob | Self::SaveLimits | Self::SaveSettings => Label::new("Save").key(CTRL, Key::S),
             Self::RevertJob | Self::RevertLimits | Self::RevertSettings => Label::new("Revert"),
             Self::SetScale(_) => Label::new("Scale"),
+            Self::SetDensity(Density::Comfortable) => Label::new("Comfortable rows"),
+            Self::SetDensity(Density::Compact) => Label::new("Compact rows"),
             Self::SetFormats(Formats::System) => Label::new("Write times and numbers as the system does"),
             Self::SetFormats(Formats::Neutral) => Label::new("Write times and numbers without a language"),
             Self::AskStart(_) => Label::new("Start…")
@@ -371,9 +377,9 @@ impl Command {
             Self::AskDeleteMarked => Label::new("Delete marked…").icon(Icon::Cross),
             Self::DeleteRuns(_) => Label::new("Delete").icon(Icon::Cross),
             Self::UnmarkRuns => Label::new("Mark none"),
-            Self::RetryMarked => Label::new("Retry marked")
-                .icon(Icon::Again)
-                .tooltip("Run all steps of the marked runs again, each under its own id"),
+            Self::RetryMarked => Label::new("Retry marked").icon(Icon::Again).tooltip(
+                "Run what did not complete in each again from its beginning; of completed ones, everything",
+            ),
             Self::CompareMarked => Label::new("Compare marked")
                 .tooltip("Compare the durations, memory, parameters, definitions and logs of both"),
             Self::AskRemoveJob(_) => Label::new("Remove job…").icon(Icon::Cross),
@@ -397,9 +403,9 @@ impl Command {
             Self::CloseOverlay => Label::new("Cancel"),
             Self::AskQuit => Label::new("Quit…").key(CTRL, Key::Q),
             Self::MarkAway(AwayMark::All(_)) => Label::new("Mark all as handled").icon(Icon::Check),
-            Self::MarkAway(AwayMark::Handled(_)) => {
-                Label::new("Skip").icon(Icon::Check).tooltip("Mark it as handled, and leave it as it is")
-            }
+            Self::MarkAway(AwayMark::Handled(_)) => Label::new("Skip")
+                .icon(Icon::Check)
+                .tooltip("Only mark as handled: nothing is run or changed"),
             Self::MarkAway(AwayMark::Seen(_)) => Label::new("Mark as seen"),
             Self::DismissFailure(_) => Label::new("Dismiss"),
             Self::SetTheme(ThemePreference::System) => Label::new("Theme of the system").icon(Icon::HalfMoon),
@@ -523,6 +529,7 @@ impl Command {
             | Self::DismissFailure(_)
             | Self::ShowNewRows
             | Self::Undo(_)
+            | Self::SetDensity(_)
             | Self::SetTheme(_) => None,
         }
     }

@@ -1,5 +1,5 @@
-//! Where the nodes of a graph of steps lie: one column for each layer, so that every line runs from left to right. Pure:
-//! indices in, columns and rows out.
+//! Where the nodes of a graph of steps lie: one column for each layer, so that every line runs from left to right; and
+//! where a long line passes the columns between, so that it crosses no node. Pure: indices in, columns and rows out.
 
 /// Rounds of moving nodes next to those that they are connected to.
 const ROUNDS: usize = 4;
@@ -18,6 +18,55 @@ pub(super) struct Layout {
     pub(super) places: Vec<Place>,
     pub(super) n_columns: usize,
     pub(super) n_rows: usize,
+    /// Whether a node lies in a row of a column, column by column.
+    is_taken: Vec<bool>,
+}
+
+/// A height in the graph, in half rows: odd ones are the middles of rows, even ones the gaps between rows, from the one
+/// above the first row to the one below the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct HalfRow(pub(super) usize);
+
+impl HalfRow {
+    /// The middle of a row.
+    pub(super) const fn of_row(row: usize) -> Self {
+        Self(2 * row + 1)
+    }
+
+    /// The row of which it is the middle; none if it is a gap.
+    pub(super) const fn row(self) -> Option<usize> {
+        if self.0 % 2 == 1 { Some(self.0 / 2) } else { None }
+    }
+}
+
+impl Layout {
+    fn new(places: Vec<Place>, n_columns: usize, n_rows: usize) -> Self {
+        let mut is_taken = vec![false; n_columns * n_rows];
+        for Place { column, row } in &places {
+            is_taken[column * n_rows + row] = true;
+        }
+        Self { places, n_columns, n_rows, is_taken }
+    }
+
+    /// At which height the line from one node to another passes each column between them: through a gap between rows or
+    /// an empty place, near the straight line and with few turns.
+    pub(super) fn bends(&self, from: Place, to: Place) -> Vec<HalfRow> {
+        let (begin, end) = (HalfRow::of_row(from.row).0, HalfRow::of_row(to.row).0);
+        let n_columns = to.column.saturating_sub(from.column);
+        let mut bends: Vec<HalfRow> = Vec::new();
+        for n in 1..n_columns {
+            let straight = begin as f64 + (end as f64 - begin as f64) * n as f64 / n_columns as f64;
+            let before = bends.last().map_or(begin, |bend| bend.0);
+            let cost = |at: &HalfRow| (at.0 as f64 - straight).abs() + at.0.abs_diff(before) as f64;
+            let free = (0..=2 * self.n_rows).map(HalfRow).filter(|at| self.is_free(from.column + n, *at));
+            bends.extend(free.min_by(|a, b| cost(a).total_cmp(&cost(b))));
+        }
+        bends
+    }
+
+    fn is_free(&self, column: usize, at: HalfRow) -> bool {
+        at.row().is_none_or(|row| !self.is_taken[column * self.n_rows + row])
+    }
 }
 
 /// Lays out nodes by what each needs. A column holds at most `max_rows` nodes (at least 1); a fuller layer takes several
@@ -37,7 +86,7 @@ pub(super) fn layout(needs: &[Vec<usize>], max_rows: usize) -> Layout {
             places[*node] = Place { column, row: top + row };
         }
     }
-    Layout { places, n_columns: columns.len(), n_rows }
+    Layout::new(places, columns.len(), n_rows)
 }
 
 /// The needs that exist and close no cycle.
@@ -193,6 +242,18 @@ mod tests {
         assert_eq!((layout.n_columns, layout.n_rows), (3, 1));
         let layout = checked(&[], 0);
         assert_eq!((layout.n_columns, layout.n_rows), (0, 0));
+    }
+
+    #[test]
+    fn a_long_line_passes_beside_what_lies_between_and_straight_through_an_empty_place() {
+        // A chain of four, whose last one also needs the first.
+        let layout = checked(&[vec![], vec![0], vec![1], vec![2, 0]], 5);
+        let bends = layout.bends(layout.places[0], layout.places[3]);
+        assert_eq!(bends, [HalfRow(0), HalfRow(0)], "above the only row");
+        assert_eq!(layout.bends(layout.places[0], layout.places[1]), [], "nothing lies between");
+        // Two chains from one step; the other's row is empty between.
+        let layout = Layout::new(vec![Place { column: 0, row: 1 }, Place { column: 2, row: 1 }], 3, 3);
+        assert_eq!(layout.bends(layout.places[0], layout.places[1]), [HalfRow::of_row(1)]);
     }
 
     #[test]

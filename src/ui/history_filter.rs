@@ -109,10 +109,13 @@ impl HistoryState {
         HistoryList { filter, order: self.order }
     }
 
-    /// Fits the visible rows into a list of `n_rows` of which `n_visible` have room; another list begins at its top.
+    /// Fits the visible rows into a list of `n_rows` of which `n_visible` have room. A list of which no row is known is
+    /// being read, perhaps again: then the rows that were visible before are wanted.
     pub(super) fn fit(&mut self, n_rows: usize, n_visible: usize) {
         self.n_visible = n_visible.max(1);
-        self.first = self.first.min(n_rows.saturating_sub(self.n_visible));
+        if n_rows > 0 {
+            self.first = self.first.min(n_rows.saturating_sub(self.n_visible));
+        }
     }
 
     /// Shows the first rows.

@@ -38,6 +38,8 @@ pub(crate) enum Icon {
     Search,
     /// More levers.
     More,
+    /// ▾: a menu.
+    Down,
     /// Add.
     Plus,
     /// Close.
@@ -170,6 +172,10 @@ impl Icon {
                 for x in [-0.66, 0.0, 0.66] {
                     painter.circle_filled(at(x, 0.0), unit * 0.18, color);
                 }
+            }
+            Self::Down => {
+                let points = vec![at(-0.8, -0.4), at(0.8, -0.4), at(0.0, 0.6)];
+                painter.add(Shape::convex_polygon(points, color, Stroke::NONE));
             }
             Self::Folder => {
                 line(&[

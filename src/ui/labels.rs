@@ -27,7 +27,7 @@ pub(super) const fn label_of(command: &Command) -> Label {
             .key(Modifiers::NONE, Key::Space),
         Command::Resume(_) => Label::new("Resume")
             .icon(Icon::Play)
-            .tooltip("Go on where it stands; finished steps are not run again")
+            .tooltip("Go on where it stands; finished steps are not run again, and others go on at their checkpoint")
             .key(Modifiers::NONE, Key::Space),
         Command::Stop(Stop { force: false, .. }) => Label::new("Stop")
             .icon(Icon::Stop)
@@ -36,12 +36,12 @@ pub(super) const fn label_of(command: &Command) -> Label {
         Command::Stop(Stop { force: true, .. }) => Label::new("Force stop")
             .icon(Icon::Cross)
             .tooltip("Kill its processes at once; its `finally` steps do not run"),
-        Command::Retry(Retry { from: None, .. }) => {
-            Label::new("Retry").icon(Icon::Again).tooltip("Run all its steps again")
-        }
+        Command::Retry(Retry { from: None, .. }) => Label::new("Retry")
+            .icon(Icon::Again)
+            .tooltip("Run what did not complete again from its beginning; of a completed run, everything"),
         Command::Retry(Retry { from: Some(_), .. }) => Label::new("Retry from here")
             .icon(Icon::Again)
-            .tooltip("Run this step, and all steps that need it, again"),
+            .tooltip("Run this step, and all steps that need it, again from their beginning; then what did not complete"),
         Command::Admit(_) => {
             Label::new("Start anyway").icon(Icon::Play).tooltip("Start it now, without what it waits for")
         }

@@ -93,6 +93,8 @@ mod tests_run;
 #[cfg(test)]
 mod tests_schedule;
 #[cfg(test)]
+mod tests_scroll;
+#[cfg(test)]
 mod tests_settings;
 #[cfg(test)]
 mod tests_start;

@@ -8,8 +8,8 @@ use crate::api;
 use crate::base::id::{JobId, PipelineId};
 use crate::run::{RunState, RunSummary, StopKind};
 use crate::window::{
-    Action, AppStore, AwayItem, AwayKind, AwayWhat, Folder, Formats, HistorySpan, NowGroups, NowOrder,
-    RunEntry,
+    Action, AppStore, AwayItem, AwayKind, AwayWhat, Density, Folder, Formats, HistorySpan, NowGroups,
+    NowOrder, RunEntry,
 };
 
 /// The scales that are offered, in percent.
@@ -129,6 +129,7 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
     );
     offered.extend(SCALES.map(Command::SetScale));
     offered.extend([Formats::System, Formats::Neutral].map(Command::SetFormats));
+    offered.extend([Density::Comfortable, Density::Compact].map(Command::SetDensity));
     offered.extend(NowOrder::ALL.map(Command::OrderNow));
     offered.extend(NowGroups::ALL.map(Command::GroupNow));
     offered.push(Command::AskQuit);

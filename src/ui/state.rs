@@ -20,7 +20,7 @@ use super::time_line::TimeLine;
 use super::toasts::Toasts;
 use super::views::PaletteState;
 use crate::base::id::{JobId, RunId};
-use crate::window::{Formats, QuitChoice, WindowLook};
+use crate::window::{Density, Formats, QuitChoice, WindowLook};
 
 /// The overlay over the page.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -79,6 +79,8 @@ pub(super) struct WindowState {
     pub(super) log: LogPage,
     /// The page of settings, likewise.
     pub(super) settings: SettingsPage,
+    /// How high the rows of lists are.
+    pub(super) density: Density,
     /// How times and numbers are written, and how the system does.
     pub(super) formats: Formats,
     pub(super) of_system: Manner,

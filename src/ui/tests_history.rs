@@ -25,7 +25,7 @@ fn opened() -> (Scene, HistoryQuestion) {
     (scene, question)
 }
 
-fn question(sent: Vec<Action>) -> Option<HistoryQuestion> {
+pub(super) fn question(sent: Vec<Action>) -> Option<HistoryQuestion> {
     let asked = sent.into_iter().filter_map(|action| {
         if let Action::LoadRuns(question) = action { question.map(|question| *question) } else { None }
     });
@@ -58,7 +58,7 @@ fn grid(is_wanted: bool) -> Arc<RunGrid> {
 }
 
 /// The answer from a list of `total` runs.
-fn answer(question: &HistoryQuestion, total: usize) -> AppUpdate {
+pub(super) fn answer(question: &HistoryQuestion, total: usize) -> AppUpdate {
     let rows = question.rows.start..question.rows.end.min(total);
     AppUpdate::Runs(HistoryPage {
         serial: question.serial,

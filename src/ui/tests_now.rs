@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use egui::{Key, Modifiers, Rect, pos2, vec2};
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 
 use super::command::{Command, Page};
 use super::tests::{Scene, does, id, now, run, scene, snapshot};
@@ -123,6 +123,8 @@ fn living_runs_are_sorted_and_grouped_and_the_keys_follow_the_rows() {
     does_command(&mut scene, Command::GroupNow(NowGroups::Group));
     assert_eq!(row_order(&scene), ["train", "books", "alfabeta"]);
     assert!(scene.shows("a 2 runs") && scene.shows("no group 1 run"));
+    let menu = scene.harness.get_by_label("Groups: By group").accesskit_node().has_popup();
+    assert_eq!(menu, Some(egui::accesskit::HasPopup::Menu));
     scene.pull("Groups: By group");
     scene.pull("By pipeline");
     assert!(scene.shows("alfabeta 1 run"));

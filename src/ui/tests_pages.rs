@@ -151,7 +151,7 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 Command::AskStopAll => assert!(scene.shows("Stop all"), "{context}"),
                 Command::SetTheme(_) => assert!(matches!(sent[..], [] | [Action::KeepLook(_)]), "{context}"),
                 Command::OpenOutline => assert!(scene.shows("Outline of"), "{context}"),
-                Command::SetScale(_) | Command::SetFormats(_) => {
+                Command::SetScale(_) | Command::SetFormats(_) | Command::SetDensity(_) => {
                     assert!(matches!(sent[..], [] | [Action::KeepLook(_)]), "{context}");
                 }
                 Command::Log(LogCommand::Open(key)) => {

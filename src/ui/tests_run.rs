@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use egui::{Key, Modifiers};
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 
 use super::command::{Page, RunTab};
 use super::tests::{Scene, does, id, now, run, scene, snapshot, step};
@@ -273,6 +273,8 @@ fn an_ended_run_is_retried_from_the_chosen_step_and_started_again_with_other_val
     scene.harness.run();
     scene.sent();
     let retry = api::Command::retry(&id("alfabeta-1"), Some(step_id("fetch")));
+    let told = scene.harness.get_by_label("Retry from fetch").accesskit_node().description().unwrap();
+    assert!(told.contains("all steps that need it, again from their beginning"), "{told}");
     assert_eq!(scene.pull("Retry from fetch"), [Action::Do(retry)]);
     let sent = scene.pull("Again with… alfabeta-1");
     assert!(matches!(&sent[..], [Action::LoadStart(_)]), "{sent:?}");

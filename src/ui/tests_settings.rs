@@ -6,9 +6,10 @@ use std::sync::Arc;
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable;
 
-use super::tests::{Scene, scene, snapshot};
+use super::tests::{Scene, run, scene, snapshot};
+use crate::run::RunState;
 use crate::settings::{RefusedSetting, SettingEdit, SettingKey};
-use crate::window::{Action, AppUpdate, Folder, Formats, Place, SettingsView, ThemeChoice};
+use crate::window::{Action, AppUpdate, Density, Folder, Formats, Place, SettingsView, ThemeChoice};
 
 fn settings(values: &[(SettingKey, &str)]) -> AppUpdate {
     let values = values.iter().map(|(key, said)| (key.clone(), (*said).to_owned())).collect();
@@ -47,6 +48,25 @@ fn the_look_is_chosen_with_effect_at_once_and_kept() {
     assert_eq!(kept(&scene.pull("Scale: 125 %")).scale, 125);
     assert_eq!(scene.harness.ctx.zoom_factor(), 1.25);
     assert_eq!(kept(&scene.pull("Times and numbers: without a language")).formats, Formats::Neutral);
+}
+
+#[test]
+fn compact_rows_show_more_at_once_and_are_kept() {
+    let mut scene = opened(&[]);
+    scene.tell(snapshot(&[run("alfabeta", RunState::Running), run("books", RunState::Running)]));
+    assert_eq!(kept(&scene.pull("Density: compact")).density, Density::Compact);
+    let pitch = |scene: &mut Scene| {
+        scene.press(Modifiers::COMMAND, Key::Num1);
+        let top = |name: &str| scene.harness.get_by_label(name).rect().center().y;
+        let pitch = top("Stop books-1") - top("Stop alfabeta-1");
+        scene.press(Modifiers::COMMAND, Key::Comma);
+        pitch
+    };
+    let compact = pitch(&mut scene);
+    assert!((30.0..=36.0).contains(&compact), "{compact}");
+    scene.pull("Density: comfortable");
+    let comfortable = pitch(&mut scene);
+    assert!((44.0..=52.0).contains(&comfortable), "{comfortable}");
 }
 
 #[test]

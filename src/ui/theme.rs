@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use egui::{
-    Color32, Context, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, Shadow, Stroke,
-    Style, TextStyle, Theme, Ui, Visuals, vec2,
+    Color32, Context, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, Rect, Shadow,
+    Stroke, Style, TextStyle, Theme, Ui, Visuals, vec2,
 };
 
 use crate::run::{RunState, StepState};
-use crate::window::Ink;
+use crate::window::{Density, Ink};
 
 /// The colours of one theme.
 #[derive(Debug, PartialEq)]
@@ -150,7 +150,24 @@ pub(super) const GRID: f32 = 4.0;
 /// The gap between cards, and between a card's edge and its contents.
 pub(super) const GAP: f32 = 12.0;
 /// A row of a list of runs.
-pub(super) const ROW: f32 = 52.0;
+pub(super) const fn row(density: Density) -> f32 {
+    match density {
+        Density::Comfortable => 52.0,
+        Density::Compact => 34.0,
+    }
+}
+
+/// The middles of the two lines of text in a row.
+pub(super) fn two_lines(row: Rect) -> (f32, f32) {
+    let middle = row.center().y;
+    if row.height() < 40.0 { (middle - 7.5, middle + 8.0) } else { (middle - 8.0, middle + 9.0) }
+}
+
+/// The height of a button in a row.
+pub(super) fn lever_in(row: Rect) -> f32 {
+    LEVER.min(row.height() - 6.0)
+}
+
 /// A row of one line.
 pub(super) const ROW_SMALL: f32 = 32.0;
 /// The head of a card.

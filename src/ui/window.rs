@@ -83,6 +83,7 @@ impl LeverframeWindow {
             pipelines: PipelineList::default(),
             log: LogPage::default(),
             settings: SettingsPage::default(),
+            density: look.density,
             formats: look.formats,
             of_system: Manner::NEUTRAL,
             announcer: Announcer::default(),
@@ -459,6 +460,7 @@ impl LeverframeWindow {
             Command::DismissFailure(index) => self.store.dismiss_failure(index),
             Command::SetScale(percent) => self.set_scale(ctx, percent),
             Command::SetFormats(formats) => self.set_formats(ctx, formats),
+            Command::SetDensity(density) => self.set_density(ctx, density),
             Command::SaveSettings => self.save_settings(),
             Command::RevertSettings => self.state.settings.revert(),
             Command::SetTheme(theme) => {

@@ -55,6 +55,7 @@ impl LeverframeWindow {
             is_maximized,
             scale: scale_of(ctx),
             formats: self.state.formats,
+            density: self.state.density,
             last: self.last_view(),
             ..self.state.look.clone()
         };

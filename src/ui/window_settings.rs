@@ -5,7 +5,7 @@ use egui::Context;
 use super::format::{self, Manner};
 use super::theme;
 use super::window::LeverframeWindow;
-use crate::window::Formats;
+use crate::window::{Density, Formats};
 
 impl LeverframeWindow {
     /// Sets the scale of everything.
@@ -24,6 +24,12 @@ impl LeverframeWindow {
     pub(super) fn set_formats(&mut self, ctx: &Context, formats: Formats) {
         self.state.formats = formats;
         self.follow_formats();
+        self.keep_look(ctx);
+    }
+
+    /// Sets how high the rows of lists are.
+    pub(super) fn set_density(&mut self, ctx: &Context, density: Density) {
+        self.state.density = density;
         self.keep_look(ctx);
     }
 

@@ -38,6 +38,17 @@ pub enum Formats {
     Neutral,
 }
 
+/// How high the rows of lists are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Density {
+    /// With air around each line.
+    #[default]
+    Comfortable,
+    /// As many rows as are still readable.
+    Compact,
+}
+
 /// The order of living runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -118,6 +129,8 @@ pub struct WindowLook {
     pub scale: u16,
     /// How times and numbers are written.
     pub formats: Formats,
+    /// How high the rows of lists are.
+    pub density: Density,
     /// Where its upper left corner was on the screen, in logical points. None where the window system does not say it.
     pub position: Option<[f32; 2]>,
     /// Where the operator was.
@@ -155,6 +168,7 @@ impl Default for WindowLook {
             is_maximized: false,
             scale: 100,
             formats: Formats::System,
+            density: Density::Comfortable,
             position: None,
             last: LastView::default(),
         }
@@ -210,6 +224,7 @@ mod tests {
             is_maximized: true,
             scale: 125,
             formats: Formats::Neutral,
+            density: Density::Compact,
             position: Some([-40.0, 12.0]),
             last: LastView {
                 page: "history".to_owned(),

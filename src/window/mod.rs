@@ -44,7 +44,7 @@ pub use log_view::{
     Ink, LogAnswer, LogExtent, LogFound, LogHit, LogOf, LogQuestion, LogRow, LogRows, LogView, Look,
     StyledText,
 };
-pub use look::{Formats, LastView, NowGroups, NowOrder, ThemeChoice, WindowLook};
+pub use look::{Density, Formats, LastView, NowGroups, NowOrder, ThemeChoice, WindowLook};
 pub use machine_history::{AlertMark, HistorySpan, MachineHistory};
 pub use pipeline_page::{
     FileProblem, JobBrief, ParamBrief, PipelineDetail, PipelineFacts, RunMark, StepBrief,

@@ -260,11 +260,10 @@ fn item_row_ui(ui: &mut Ui, view: View<'_>, item: &AwayItem, corners: Corners, o
     let when = format::when(item.at, view.now);
     let said = format!("{state}, {name}, {why}, {when}");
     let kind = RowKind { name: &said, is_selected: false, corners };
-    let (rect, mut response) = row_ui(ui, Id::unique(("away", &item.key)), theme::ROW, &kind);
+    let (rect, mut response) = row_ui(ui, Id::unique(("away", &item.key)), view.row(), &kind);
     let levers_width = LEVERS.iter().sum::<f32>() + 2.0 * GAP;
     let levers = Rect::from_min_max(pos2(rect.right() - levers_width, rect.top()), rect.max);
     if ui.is_rect_visible(rect) {
-        let y = rect.center().y;
         let state_column = Rect::from_min_size(rect.min, vec2(STATE, rect.height()));
         state_at(ui, state_column, icon, &state, color);
         let names = Rect::from_min_size(
@@ -280,7 +279,8 @@ fn item_row_ui(ui: &mut Ui, view: View<'_>, item: &AwayItem, corners: Corners, o
         }
         let left = names.right() + theme::GAP;
         let width = levers.left() - theme::GAP - left;
-        let (upper, lower) = (pos2(left, y - 8.0), pos2(left, y + 9.0));
+        let (upper, lower) = theme::two_lines(rect);
+        let (upper, lower) = (pos2(left, upper), pos2(left, lower));
         let text = label_at(ui, upper, Align2::LEFT_CENTER, &*why, (theme::body(), tokens.text), width);
         numbers_at(ui, lower, Align2::LEFT_CENTER, &when, (theme::small(), tokens.muted));
         if text.width() > width - 4.0 {
@@ -291,10 +291,11 @@ fn item_row_ui(ui: &mut Ui, view: View<'_>, item: &AwayItem, corners: Corners, o
     // A job may have missed several instants: its levers are told apart by the entry.
     let mut own = ui.new_child(UiBuilder::new().id_salt(&item.key).max_rect(levers));
     let ui = &mut own;
-    let top = rect.center().y - theme::LEVER / 2.0;
+    let height = theme::lever_in(rect);
+    let top = rect.center().y - height / 2.0;
     let mut left = levers.left();
     let mut place = |width: f32| {
-        let place = Rect::from_min_size(pos2(left, top), vec2(width, theme::LEVER));
+        let place = Rect::from_min_size(pos2(left, top), vec2(width, height));
         left += width + GAP;
         place
     };

@@ -298,11 +298,12 @@ fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary
         numbers_at(ui, pos2(right, upper), Align2::RIGHT_CENTER, &memory, figures);
     }
     if entry.run.state.is_ended() && step.attempt > 0 {
-        let retry = Action::Do(api::Command::retry(&entry.run.run_id, Some(step.step_id.clone())));
+        let retry = api::Command::retry(&entry.run.run_id, Some(step.step_id.clone()));
+        let retry = Command::Send(Action::Do(retry));
         let place = Rect::from_center_size(pos2(rect.right() - 4.0, rect.center().y), vec2(24.0, 24.0));
         let lever = Lever::icon(Icon::Again, format!("Retry from {}", step.step_id));
-        if lever.ui_at(ui, place).tip("Run this step, and all steps that need it, again").clicked() {
-            out.push(Command::Send(retry));
+        if lever.ui_at(ui, place).tip(retry.label().tooltip.unwrap_or_default()).clicked() {
+            out.push(retry);
         }
     }
 }

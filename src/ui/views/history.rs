@@ -22,8 +22,8 @@ use crate::window::HistoryOrder;
 const MIN_DETAIL: f32 = 170.0;
 /// Its most.
 const DETAIL: f32 = 300.0;
-/// The least height of the list, in which the steps of the trend's runs are not shown.
-const LEAST_LIST: f32 = theme::CARD_HEAD + 3.0 * theme::ROW + FOOT;
+/// How many rows of the list are visible at least; with less room, the steps of the trend's runs are not shown.
+const LEAST_ROWS: f32 = 3.0;
 /// The height of the line below the rows.
 const FOOT: f32 = 40.0;
 /// Why the lever that compares can't be pulled.
@@ -41,7 +41,8 @@ pub(crate) fn history_ui(ui: &mut Ui, view: View<'_>, page: &mut HistoryState, o
     // In a low window the selected run needs the room.
     let has_room = !has_selected || ui.available_height() > TREND + DETAIL + 200.0;
     if !trend.is_empty() && has_room {
-        let below = LEAST_LIST + if has_selected { detail + theme::GAP } else { 0.0 };
+        let least = theme::CARD_HEAD + LEAST_ROWS * view.row() + FOOT;
+        let below = least + if has_selected { detail + theme::GAP } else { 0.0 };
         let room = ui.available_height() - below - theme::GAP;
         trend_ui(ui, view, (trend, room), &mut page.hides_grid, out);
     }
@@ -131,12 +132,12 @@ fn list_ui(ui: &mut Ui, view: View<'_>, page: &mut HistoryState, below: f32, out
     let history = view.store.history();
     let n_known = history.n_known();
     let height = ui.available_height() - below - theme::CARD_HEAD - FOOT - 4.0;
-    let n_visible = (height / theme::ROW).floor().max(1.0) as usize;
+    let n_visible = (height / view.row()).floor().max(1.0) as usize;
     page.fit(n_known, n_visible);
     let card = if history.is_whole() { Card::new("Ended").count(n_known) } else { Card::new("Ended") };
     card.show(ui, |ui, rect| {
         head_at(ui, rect, view, page, out);
-        let size = vec2(ui.available_width(), n_visible as f32 * theme::ROW);
+        let size = vec2(ui.available_width(), n_visible as f32 * view.row());
         let (_, rect) = ui.allocate_space(size);
         if n_known == 0 {
             nothing_ui(ui, rect, view, page, out);
@@ -209,7 +210,7 @@ fn nothing_ui(ui: &mut Ui, rect: Rect, view: View<'_>, page: &HistoryState, out:
 fn rows_ui(ui: &mut Ui, rect: Rect, view: View<'_>, page: &mut HistoryState, out: &mut Commands) {
     let history = view.store.history();
     let n_known = history.n_known();
-    turn_by_input(ui, rect, page, n_known);
+    turn_by_input(ui, (rect, view.row()), page, n_known);
     let n_visible = page.rows().len();
     page.fit(n_known, n_visible);
     let has_bar = n_known > n_visible;
@@ -219,7 +220,7 @@ fn rows_ui(ui: &mut Ui, rect: Rect, view: View<'_>, page: &mut HistoryState, out
     rows.spacing_mut().item_spacing.y = 0.0;
     for at in page.rows() {
         let Some(run) = history.row(at) else {
-            rows.add_space(theme::ROW);
+            rows.add_space(view.row());
             continue;
         };
         let is_selected = view.store.selected().is_some_and(|entry| entry.run.run_id == run.run_id);
@@ -251,10 +252,10 @@ fn rows_ui(ui: &mut Ui, rect: Rect, view: View<'_>, page: &mut HistoryState, out
 }
 
 /// Moves the rows as the wheel and the keys say.
-fn turn_by_input(ui: &Ui, rect: Rect, page: &mut HistoryState, n_known: usize) {
+fn turn_by_input(ui: &Ui, (rect, row): (Rect, f32), page: &mut HistoryState, n_known: usize) {
     if ui.rect_contains_pointer(rect) {
         let turned = ui.input_mut(|input| std::mem::take(&mut input.smooth_scroll_delta.y));
-        page.turn(-turned / theme::ROW);
+        page.turn(-turned / row);
     }
     if ui.ctx().text_edit_focused() || egui::Popup::is_any_open(ui.ctx()) {
         return;

@@ -18,7 +18,10 @@ use crate::ui::{format, theme};
 use crate::window::{Action, FireRow, JobRow, MAX_MARKS};
 
 /// The height of a row.
-pub(crate) const ROW: f32 = 44.0;
+pub(crate) fn job_row_height(view: View<'_>) -> f32 {
+    view.row().min(44.0)
+}
+
 /// The distance from one mark to the next.
 const MARK: f32 = 11.0;
 const LEVER: f32 = 96.0;
@@ -30,7 +33,7 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     let corners = if is_last { Corners::Bottom } else { Corners::Square };
     let Some(row) = view.store.jobs().row(at) else {
         let kind = RowKind { name: "a job that is being read", is_selected: false, corners };
-        row_ui(ui, Id::unique(("unread job", at)), ROW, &kind);
+        row_ui(ui, Id::unique(("unread job", at)), job_row_height(view), &kind);
         return;
     };
     let tokens = theme::tokens(ui);
@@ -45,7 +48,7 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     let name = format!("{state}{}, {pipeline}{words}, next {wall}, {left}{last}", job.job_id);
     let is_selected = row.job_id.is_some() && view.store.jobs().selected() == row.job_id.as_ref();
     let kind = RowKind { name: &name, is_selected, corners };
-    let (rect, response) = row_ui(ui, Id::unique(("job", job.job_id.as_str())), ROW, &kind);
+    let (rect, response) = row_ui(ui, Id::unique(("job", job.job_id.as_str())), job_row_height(view), &kind);
     let Some(job_id) = &row.job_id else {
         let style = (theme::body(), tokens.failed);
         let text = format!("{}: no command can name it; rename it in scheduler.db", job.job_id);
@@ -56,12 +59,13 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
         out.push(Command::SelectJob((!is_selected).then(|| job_id.clone())));
     }
     let y = rect.center().y;
+    let (upper, lower) = theme::two_lines(rect);
     let turn = Command::Send(Action::Do(if job.enabled {
         api::DisableJob { job_id: job_id.clone() }.into()
     } else {
         api::EnableJob { job_id: job_id.clone() }.into()
     }));
-    let place = Rect::from_center_size(pos2(rect.left() + 16.0, y), vec2(32.0, ROW));
+    let place = Rect::from_center_size(pos2(rect.left() + 16.0, y), vec2(32.0, rect.height()));
     let switch = switch_at(ui, place, job.enabled, &format!("{job_id} fires"));
     if switch.tip(turn.label().tooltip.unwrap_or_default()).clicked() {
         out.push(turn);
@@ -69,7 +73,8 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     let run = Command::Send(Action::Do(api::RunJobNow { job_id: job_id.clone() }.into()));
     let is_long = rect.width() > LONG;
     let width = if is_long { LEVER } else { theme::LEVER };
-    let place = Rect::from_center_size(pos2(rect.right() - width / 2.0, y), vec2(width, theme::LEVER));
+    let size = vec2(width, theme::lever_in(rect));
+    let place = Rect::from_center_size(pos2(rect.right() - width / 2.0, y), size);
     if Lever::of(ui, &run).ui_at(ui, place).clicked() {
         out.push(run);
     }
@@ -88,9 +93,9 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     let words_left = name_left + name_width + theme::GAP;
     let ink = if job.enabled { tokens.text } else { tokens.muted };
     let style = (theme::medium(), ink);
-    label_at(ui, pos2(name_left, y - 8.0), Align2::LEFT_CENTER, job.job_id.as_str(), style, name_width);
+    label_at(ui, pos2(name_left, upper), Align2::LEFT_CENTER, job.job_id.as_str(), style, name_width);
     let style = (theme::small(), tokens.muted);
-    let at = pos2(name_left, y + 9.0);
+    let at = pos2(name_left, lower);
     label_at(ui, at, Align2::LEFT_CENTER, job.pipeline_id.as_str(), style, name_width);
     let ink = if wrong.is_some() { tokens.failed } else { tokens.muted };
     let width = wall_left - theme::GAP - words_left;

@@ -69,7 +69,9 @@ fn more_ui(ui: &mut Ui, run: &RunSummary, out: &mut Commands) {
     let is_held = run.state == RunState::Paused && run.error.is_some();
     let keep = is_held.then(|| ("Keep it frozen", Action::Do(api::Command::pause(run_id))));
     let first = if run.state.is_ended() {
-        ("Retry all steps", Action::Do(api::Command::retry(run_id, None)))
+        let text =
+            if run.state == RunState::Completed { "Retry all steps" } else { "Retry what did not complete" };
+        (text, Action::Do(api::Command::retry(run_id, None)))
     } else {
         ("Force stop", Action::Do(api::Command::stop(run_id, StopKind::Force)))
     };

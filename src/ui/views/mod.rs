@@ -86,6 +86,13 @@ pub(super) struct View<'a> {
     pub(super) beat: &'a Beat,
 }
 
+impl View<'_> {
+    /// The height of a row of a list of runs.
+    pub(super) const fn row(&self) -> f32 {
+        theme::row(self.state.density)
+    }
+}
+
 /// Marks what has the focus, whatever painted it.
 pub(super) fn focus_ring(ui: &Ui) {
     let focused = ui.memory(|memory| memory.focused()).and_then(|id| ui.ctx().read_response(id));

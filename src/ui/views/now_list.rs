@@ -25,10 +25,10 @@ pub(super) fn list_ui(ui: &mut Ui, view: View<'_>, page: &mut NowPage, max_heigh
     page.arrange(view.store, is_pointed_at, view.now);
     page.seen.clear();
     let n_rows = page.rows().len();
-    let (tops, total) = tops(page.rows());
+    let (tops, total) = tops(page.rows(), view.row());
     let Some((section, count)) = section_at(page, &tops) else { return };
     let count = count_of(view, section, count);
-    let height = total.min((max_height - theme::CARD_HEAD - 2.0).floor()).max(theme::ROW);
+    let height = total.min((max_height - theme::CARD_HEAD - 2.0).floor()).max(view.row());
     let offset = offset_to_selected(ui, view, page, &tops, height);
     Card::new(section_text(section)).count(count).show(ui, |ui, head| {
         head_at(ui, view, page, (head, section), out);
@@ -62,14 +62,14 @@ pub(super) fn list_ui(ui: &mut Ui, view: View<'_>, page: &mut NowPage, max_heigh
 }
 
 /// The top of each row, and where the last one ends. The head of the first section is that of the list.
-fn tops(rows: &[NowRow]) -> (Vec<f32>, f32) {
+fn tops(rows: &[NowRow], row_height: f32) -> (Vec<f32>, f32) {
     let mut end = 0.0;
     let tops = rows.iter().enumerate().map(|(at, row)| {
         let top = end;
         end += match row {
             NowRow::Section(..) if at == 0 => 0.0,
             NowRow::Section(..) | NowRow::Group(..) => HEAD,
-            NowRow::Run(..) => theme::ROW,
+            NowRow::Run(..) => row_height,
         };
         top
     });
@@ -123,7 +123,7 @@ fn offset_to_selected(ui: &Ui, view: View<'_>, page: &mut NowPage, tops: &[f32],
         NowRow::Run(_, run_id) => Some(run_id) == selected,
         NowRow::Section(..) | NowRow::Group(..) => false,
     })?;
-    let lowest = (tops[at] + theme::ROW - height).max(0.0);
+    let lowest = (tops[at] + view.row() - height).max(0.0);
     Some(page.offset.clamp(lowest, tops[at].max(lowest)))
 }
 
@@ -225,11 +225,11 @@ fn head_at(
         right -= 52.0;
     }
     let groups = Lever::of(ui, &Command::GroupNow(page.groups)).text(page.groups.text()).tone(Tone::Quiet);
-    let groups = groups.named(format!("Groups: {}", page.groups.text()));
+    let groups = groups.named(format!("Groups: {}", page.groups.text())).with_menu();
     let groups = groups.ui_before(ui, &mut right, rect, height);
     menu(&groups, NowGroups::ALL, page.groups, NowGroups::text, Command::GroupNow, out);
     let order = Lever::of(ui, &Command::OrderNow(page.order)).text(page.order.text()).tone(Tone::Quiet);
-    let order = order.named(format!("Order: {}", page.order.text()));
+    let order = order.named(format!("Order: {}", page.order.text())).with_menu();
     let order = order.ui_before(ui, &mut right, rect, height);
     menu(&order, NowOrder::ALL, page.order, NowOrder::text, Command::OrderNow, out);
     let mut left = rect.left() + 110.0;

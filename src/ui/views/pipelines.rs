@@ -85,7 +85,7 @@ pub(crate) fn pipelines_ui(ui: &mut Ui, view: View<'_>, page: &mut PipelineList,
     let card = if has_card { (ui.available_height() * 0.5).clamp(CARD.0, CARD.1) } else { 0.0 };
     let below = if has_card { card + theme::GAP } else { 0.0 };
     let max_height =
-        (ui.available_height() - below - theme::CARD_HEAD - CAPTIONS - 4.0).max(theme::ROW * 1.5);
+        (ui.available_height() - below - theme::CARD_HEAD - CAPTIONS - 4.0).max(view.row() * 1.5);
     Card::new("Pipelines").count(pipelines.len()).show(ui, |ui, rect| {
         head_ui(ui, rect, pipelines, page, out);
         captions_ui(ui);
@@ -98,10 +98,10 @@ pub(crate) fn pipelines_ui(ui: &mut Ui, view: View<'_>, page: &mut PipelineList,
             .id_salt("pipelines")
             .max_height(max_height)
             .auto_shrink([false, true])
-            .show_rows(ui, theme::ROW, n_rows, |ui, range| {
+            .show_rows(ui, view.row(), n_rows, |ui, range| {
                 if let Some(at) = page.scroll_to.take() {
-                    let top = ui.max_rect().top() + (at as f32 - range.start as f32) * theme::ROW;
-                    let row = Rect::from_min_size(pos2(ui.max_rect().left(), top), vec2(1.0, theme::ROW));
+                    let top = ui.max_rect().top() + (at as f32 - range.start as f32) * view.row();
+                    let row = Rect::from_min_size(pos2(ui.max_rect().left(), top), vec2(1.0, view.row()));
                     ui.scroll_to_rect(row, None);
                 }
                 for at in range.clone() {
@@ -220,7 +220,7 @@ impl Row<'_> {
         let corners = if is_last { Corners::Bottom } else { Corners::Square };
         let kind = RowKind { name: &name, is_selected, corners };
         let id = egui::Id::unique(("pipeline", &entry.id, &entry.path));
-        let (rect, response) = row_ui(ui, id, theme::ROW, &kind);
+        let (rect, response) = row_ui(ui, id, view.row(), &kind);
         if !ui.is_rect_visible(rect) {
             return response;
         }
@@ -229,7 +229,7 @@ impl Row<'_> {
             return self.wrong_ui(ui, rect, error, response);
         }
         let columns = Columns::of(rect);
-        let (upper, lower) = (rect.center().y - 8.0, rect.center().y + 9.0);
+        let (upper, lower) = theme::two_lines(rect);
         self.title_ui(ui, columns.name, columns.name.left(), upper);
         let response = match living {
             // In the place of the description, so that nothing moves when a run begins.
@@ -311,7 +311,7 @@ impl Row<'_> {
     /// A pipeline that can't be read: what is wrong, over the whole row.
     fn wrong_ui(&self, ui: &Ui, rect: Rect, error: &str, response: Response) -> Response {
         let tokens = theme::tokens(ui);
-        let (upper, lower) = (rect.center().y - 8.0, rect.center().y + 9.0);
+        let (upper, lower) = theme::two_lines(rect);
         Icon::Cross.paint(ui.painter(), pos2(rect.left() + 6.0, upper), 11.0, tokens.failed);
         self.title_ui(ui, rect, rect.left() + 20.0, upper);
         let first = error.lines().next().unwrap_or_default();

@@ -57,7 +57,7 @@ pub(crate) fn ended_row_ui(ui: &mut Ui, view: View<'_>, row: &EndedRow<'_>, out:
     let corners = if is_last { Corners::Bottom } else { Corners::Square };
     let kind = RowKind { name: &name, is_selected, corners };
     let row_id = Id::unique(("ended run", run.run_id.as_str()));
-    let (rect, mut response) = row_ui(ui, row_id, theme::ROW, &kind);
+    let (rect, mut response) = row_ui(ui, row_id, view.row(), &kind);
     let (first, second) = lever_widths(rect.width());
     let left = rect.right() - first - 6.0 - second - 2.0 - theme::LEVER;
     let levers = Rect::from_min_max(pos2(left, rect.top()), rect.max);
@@ -72,7 +72,7 @@ pub(crate) fn ended_row_ui(ui: &mut Ui, view: View<'_>, row: &EndedRow<'_>, out:
         let place_left = job.right() + theme::GAP;
         state_at(ui, state_column, Icon::of_run(run.state), &state, tokens.run_state(run.state));
         names_at(ui, job, run);
-        let (upper, lower) = (rect.center().y - 8.0, rect.center().y + 9.0);
+        let (upper, lower) = theme::two_lines(rect);
         let width = time.left() - theme::GAP - place_left;
         let at = pos2(place_left, rect.center().y);
         let shown = label_at(ui, at, Align2::LEFT_CENTER, why.clone(), (theme::body(), ink), width);
@@ -119,8 +119,9 @@ fn levers_ui(
     out: &mut Commands,
 ) {
     let (run_id, state) = (&run.run_id, run.state);
-    let top = rect.center().y - theme::LEVER / 2.0;
-    let place = |left: f32, width: f32| Rect::from_min_size(pos2(left, top), vec2(width, theme::LEVER));
+    let height = theme::lever_in(rect);
+    let top = rect.center().y - height / 2.0;
+    let place = |left: f32, width: f32| Rect::from_min_size(pos2(left, top), vec2(width, height));
     if state.is_resumable() {
         let command = Command::Send(first_lever(run));
         if Lever::of(ui, &command).ui_at(ui, place(rect.left(), first)).clicked() {

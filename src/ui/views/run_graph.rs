@@ -6,7 +6,7 @@ use egui::{
     Vec2, pos2, vec2,
 };
 
-use super::super::graph_layout::{Layout, Place, layout};
+use super::super::graph_layout::{HalfRow, Layout, Place, layout};
 use super::super::widgets::{AccessibleName, Card, Icon, label_at, region};
 use super::Commands;
 use super::detail::took_text;
@@ -105,7 +105,6 @@ impl<'a> Graph<'a> {
     fn lines_at(&self, ui: &Ui, is_done: impl Fn(&StepId) -> bool, origin: (Pos2, f32)) {
         let tokens = theme::tokens(ui);
         for (to, step) in self.layout.places.iter().zip(self.needs) {
-            let end = node_at(origin, *to).left_center();
             for need in &step.needs {
                 let (Some(from), Some(needed)) = (self.layout.places.get(*need), self.needs.get(*need))
                 else {
@@ -113,19 +112,44 @@ impl<'a> Graph<'a> {
                 };
                 let color =
                     if is_done(&needed.step_id) { tokens.tint(tokens.completed, 0.6) } else { tokens.faint };
-                let begin = node_at(origin, *from).right_center();
-                let reach = vec2(((end.x - begin.x) / 2.0).clamp(GAPS.x / 2.0, GAPS.x * 2.0), 0.0);
-                let points = [begin, begin + reach, end - reach, end];
                 let line = Stroke::new(1.25, color);
-                ui.painter().add(CubicBezierShape::from_points_stroke(
-                    points,
-                    false,
-                    Color32::TRANSPARENT,
-                    line,
-                ));
+                for points in line_of(&self.layout, origin, (*from, *to), lane_of(*need)) {
+                    let curve =
+                        CubicBezierShape::from_points_stroke(points, false, Color32::TRANSPARENT, line);
+                    ui.painter().add(curve);
+                }
             }
         }
     }
+}
+
+/// How far beside the middle of a gap the lines from a node run, so that those of other nodes are told apart.
+fn lane_of(node: usize) -> f32 {
+    [0.0, -3.0, 3.0][node % 3]
+}
+
+/// The line from a node to another as curves: each turns between two columns, or runs straight through one.
+fn line_of(layout: &Layout, origin: (Pos2, f32), (from, to): (Place, Place), lane: f32) -> Vec<[Pos2; 4]> {
+    let (begin, end) = (node_at(origin, from).right_center(), node_at(origin, to).left_center());
+    let curve = |from: Pos2, to: Pos2| {
+        let reach = vec2((to.x - from.x) / 2.0, 0.0);
+        [from, from + reach, to - reach, to]
+    };
+    let (mut curves, mut at) = (Vec::new(), begin);
+    for (n, bend) in layout.bends(from, to).into_iter().enumerate() {
+        let column = node_at(origin, Place { column: from.column + n + 1, row: 0 }).x_range();
+        let y = height_of(origin.0, bend) + if bend.row().is_some() { 0.0 } else { lane };
+        let (left, right) = (pos2(column.min, y), pos2(column.max, y));
+        curves.extend([curve(at, left), curve(left, right)]);
+        at = right;
+    }
+    curves.push(curve(at, end));
+    curves
+}
+
+/// Where a height of the layout is in a graph that begins at `origin`.
+fn height_of(origin: Pos2, at: HalfRow) -> f32 {
+    origin.y + MARGIN - GAPS.y / 2.0 + at.0 as f32 * (NODE.y + GAPS.y) / 2.0
 }
 
 /// The place of a node in a graph that begins at `origin`, whose nodes are `width` wide.
@@ -219,5 +243,54 @@ fn node_ui(
     label_at(ui, pos2(x, place.center().y), Align2::LEFT_CENTER, second, style, place.right() - x);
     if shown.width() > right - left - 2.0 {
         response.tip(step_id.as_str());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Graphs of up to 60 steps, each of which needs up to four earlier ones.
+    fn graphs() -> impl Strategy<Value = Vec<Vec<usize>>> {
+        let needs = prop::collection::vec(any::<prop::sample::Index>(), 0..=4);
+        prop::collection::vec(needs, 1..=60).prop_map(|steps| {
+            let of = |(at, needs): (usize, Vec<prop::sample::Index>)| {
+                if at == 0 { Vec::new() } else { needs.iter().map(|need| need.index(at)).collect() }
+            };
+            steps.into_iter().enumerate().map(of).collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_line_crosses_a_node_and_none_leaves_the_graph(needs in graphs(), width in NARROW..NODE.x) {
+            let layout = layout(&needs, MAX_ROWS);
+            let origin = (pos2(7.0, 11.0), width);
+            let nodes: Vec<Rect> = layout.places.iter().map(|place| node_at(origin, *place)).collect();
+            let top = origin.0.y;
+            let bottom = top + layout.n_rows as f32 * (NODE.y + GAPS.y) - GAPS.y + 2.0 * MARGIN;
+            for (to, needs) in needs.iter().enumerate() {
+                for need in needs {
+                    let (from, to) = (layout.places[*need], layout.places[to]);
+                    let curves = line_of(&layout, origin, (from, to), lane_of(*need));
+                    prop_assert_eq!(curves.len(), 2 * (to.column - from.column) - 1);
+                    for points in curves {
+                        let line = Stroke::new(1.0, Color32::WHITE);
+                        let curve =
+                            CubicBezierShape::from_points_stroke(points, false, Color32::TRANSPARENT, line);
+                        for at in (0..=16).map(|n| curve.sample(n as f32 / 16.0)) {
+                            // A line begins and ends at the edge of its own nodes.
+                            let crossed = nodes.iter().find(|node| node.shrink(0.01).contains(at));
+                            prop_assert!(crossed.is_none(), "{at:?} in {crossed:?}");
+                            prop_assert!((top..=bottom).contains(&at.y), "{at:?}");
+                        }
+                    }
+                }
+            }
+        }
     }
 }

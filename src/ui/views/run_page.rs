@@ -416,7 +416,7 @@ impl<'a> RunPage<'a> {
 
 /// A card that takes the rest of the page and scrolls.
 pub(crate) fn scrolled_card(ui: &mut Ui, title: &str, rows: impl FnOnce(&mut Ui)) {
-    let height = (ui.available_height() - theme::CARD_HEAD - 2.0).max(theme::ROW);
+    let height = (ui.available_height() - theme::CARD_HEAD - 2.0).max(theme::ROW_SMALL);
     Card::new(title).show(ui, |ui, _| {
         let area = ScrollArea::vertical().id_salt(title).max_height(height).auto_shrink([false, true]);
         area.show(ui, rows);

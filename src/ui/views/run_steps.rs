@@ -138,7 +138,7 @@ fn step_ui(ui: &mut Ui, page: RunPage<'_>, step: &StepSummary, out: &mut Command
     let is_selected = page.step() == Some(&step.step_id);
     let kind = RowKind { name: &name, is_selected, corners: Corners::Square };
     let row_id = Id::unique(("step of page", page.entry.run.run_id.as_str(), step.step_id.as_str()));
-    let (rect, response) = row_ui(ui, row_id, ROW, &kind);
+    let (rect, response) = row_ui(ui, row_id, page.view.row().min(ROW), &kind);
     page.pull_step(&response, &step.step_id, out);
     if step.state.is_live() && page.entry.run.frozen_since.is_none() {
         page.view.beat.second();
@@ -154,11 +154,8 @@ fn step_ui(ui: &mut Ui, page: RunPage<'_>, step: &StepSummary, out: &mut Command
         step.state.as_str(),
         tokens.step_state(step.state),
     );
-    let (upper, lower) = if message.is_empty() {
-        (rect.center().y, rect.center().y)
-    } else {
-        (rect.center().y - 8.0, rect.center().y + 9.0)
-    };
+    let (upper, lower) =
+        if message.is_empty() { (rect.center().y, rect.center().y) } else { theme::two_lines(rect) };
     let left = columns.step.left();
     let style = (theme::medium(), tokens.text);
     let width = columns.step.width();

@@ -118,14 +118,14 @@ pub(crate) fn run_row_ui(
     );
     let kind = RowKind { name: &name, is_selected, corners };
     let row_id = Id::unique(("living run", run.run_id.as_str()));
-    let (rect, response) = row_ui(ui, row_id, theme::ROW, &kind);
+    let (rect, response) = row_ui(ui, row_id, view.row(), &kind);
     pull_row(&response, &run.run_id, out);
     let room = Room::of(ui.ctx());
     if ui.is_rect_visible(rect) {
         let columns = columns(rect, room, peak_memory.is_some());
         let tokens = theme::tokens(ui);
         let color = tokens.run_state(run.state);
-        let (upper, lower) = (rect.center().y - 8.0, rect.center().y + 9.0);
+        let (upper, lower) = theme::two_lines(rect);
         state_at(ui, columns.state, Icon::of_run(run.state), &state, color);
         names_at(ui, columns.job, run);
 
@@ -171,7 +171,7 @@ pub(crate) fn pull_row(response: &Response, run_id: &RunId, out: &mut Commands) 
 /// The pipeline over the run's id.
 pub(crate) fn names_at(ui: &Ui, rect: Rect, run: &RunSummary) {
     let tokens = theme::tokens(ui);
-    let (upper, lower) = (rect.center().y - 8.0, rect.center().y + 9.0);
+    let (upper, lower) = theme::two_lines(rect);
     let name = run.pipeline_id.as_str();
     let style = (theme::medium(), tokens.text);
     label_at(ui, pos2(rect.left(), upper), Align2::LEFT_CENTER, name, style, rect.width());
@@ -231,11 +231,12 @@ fn cost_at(ui: &Ui, rect: Rect, entry: &RunEntry, peak_memory: u64) {
         format!("{}{}", format::bytes(last.memory_bytes), if is_frozen { " held" } else { "" }),
     );
     let has_curves = rect.width() > 200.0;
+    let margin = vec2(0.0, 12.0_f32.min(rect.height() / 4.0));
     let curve = if has_curves { 58.0 } else { 0.0 };
-    let cpu = Rect::from_min_size(rect.min, vec2(curve, rect.height())).shrink2(vec2(0.0, 12.0));
+    let cpu = Rect::from_min_size(rect.min, vec2(curve, rect.height())).shrink2(margin);
     let memory_left = rect.left() + if has_curves { 108.0 } else { 44.0 };
-    let memory = Rect::from_min_size(pos2(memory_left, rect.top()), vec2(curve, rect.height()))
-        .shrink2(vec2(0.0, 12.0));
+    let memory =
+        Rect::from_min_size(pos2(memory_left, rect.top()), vec2(curve, rect.height())).shrink2(margin);
     if has_curves {
         let newest = shown_usage(entry);
         let n = newest.len().max(2);
@@ -268,10 +269,11 @@ fn levers_ui(
     let lever_of = if is_selected { Lever::of_selected } else { Lever::of };
     let (run_id, state) = (&entry.run.run_id, entry.run.state);
     let tokens = theme::tokens(ui);
-    let top = rect.center().y - theme::LEVER / 2.0;
+    let height = theme::lever_in(rect);
+    let top = rect.center().y - height / 2.0;
     let mut left = rect.left();
     let mut take = |width: f32, gap: f32| {
-        let place = Rect::from_min_size(pos2(left, top), vec2(width, theme::LEVER));
+        let place = Rect::from_min_size(pos2(left, top), vec2(width, height));
         left += width + gap;
         place
     };

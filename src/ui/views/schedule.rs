@@ -11,7 +11,7 @@ use super::super::schedule_page::ScheduleTab;
 use super::super::widgets::{Card, Lever, Tone, label_at, paragraph, segments_at};
 use super::day_ahead::{DAY, day_ahead_ui};
 use super::job_card::job_card_ui;
-use super::job_row::{ROW, job_row_ui};
+use super::job_row::{job_row_height, job_row_ui};
 use super::ledger::ledger_ui;
 use super::month::month_ui;
 use super::{Commands, View};
@@ -49,13 +49,14 @@ pub(crate) fn schedule_ui(ui: &mut Ui, view: View<'_>, page: &mut SchedulePage, 
     }
     let has_card = page.form.is_some() || jobs.selected().is_some();
     // In a low window the selected job needs the room.
-    let least = DAY + theme::CARD_HEAD + ROW * 3.0 + if has_card { CARD } else { 0.0 };
+    let row_height = job_row_height(view);
+    let least = DAY + theme::CARD_HEAD + row_height * 3.0 + if has_card { CARD } else { 0.0 };
     page.shows_day = total > 0 && ui.available_height() > least;
     if page.shows_day {
         day_ahead_ui(ui, view, out);
     }
     let card = if has_card { CARD + theme::GAP } else { 0.0 };
-    let max_height = (ui.available_height() - card - theme::CARD_HEAD - 4.0).max(ROW * 2.0);
+    let max_height = (ui.available_height() - card - theme::CARD_HEAD - 4.0).max(row_height * 2.0);
     Card::new("Jobs").count(total).show(ui, |ui, rect| {
         let new = Command::NewJob;
         let (lever, mut right) = (Lever::of(ui, &new).tone(Tone::Quiet), rect.right() + 8.0);
@@ -70,12 +71,13 @@ pub(crate) fn schedule_ui(ui: &mut Ui, view: View<'_>, page: &mut SchedulePage, 
         }
         ScrollArea::vertical().id_salt("jobs").max_height(max_height).auto_shrink([false, true]).show_rows(
             ui,
-            ROW,
+            row_height,
             total,
             |ui, range| {
                 if let Some(at) = page.scroll_to.take() {
-                    let top = ui.max_rect().top() + (at as f32 - range.start as f32) * ROW;
-                    let row = egui::Rect::from_min_size(pos2(ui.max_rect().left(), top), vec2(1.0, ROW));
+                    let top = ui.max_rect().top() + (at as f32 - range.start as f32) * row_height;
+                    let row =
+                        egui::Rect::from_min_size(pos2(ui.max_rect().left(), top), vec2(1.0, row_height));
                     ui.scroll_to_rect(row, None);
                 }
                 for at in range.clone() {

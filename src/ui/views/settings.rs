@@ -14,7 +14,7 @@ use super::limits_card::limits_card_ui;
 use super::{Commands, View};
 use crate::settings::SettingKey;
 use crate::ui::{format, theme};
-use crate::window::{Action, Folder, Formats, Place};
+use crate::window::{Action, Density, Folder, Formats, Place};
 
 const FIELD: f32 = 120.0;
 /// The width above which the cards stand in two columns.
@@ -99,6 +99,14 @@ fn look_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         let scale = theme::scale_of(ui.ctx());
         if let (Some(percent), _) = segments_at(ui, rect, scale, &all) {
             out.push(Command::SetScale(percent));
+        }
+        let rect = row_ui(ui, "Density", "How high the rows of lists are");
+        let densities = [
+            (Density::Comfortable, "Comfortable", "Density: comfortable"),
+            (Density::Compact, "Compact", "Density: compact"),
+        ];
+        if let (Some(density), _) = segments_at(ui, rect, view.state.density, &densities) {
+            out.push(Command::SetDensity(density));
         }
         let sample = format!("{}, {}", format::number(1234.5), format::when(view.now, view.now));
         let rect = row_ui(ui, "Times and numbers", &format!("Now {sample}"));

@@ -88,12 +88,12 @@ pub(crate) fn waiting_row_ui(
     let waited = format!("for {}", format::about(view.now - run.started_at));
     let name = format!("waiting {waited}, {}, {}, {sentence}", run.pipeline_id, run.run_id);
     let kind = RowKind { name: &name, is_selected, corners };
-    let (rect, response) = row_ui(ui, Id::unique(("living run", run.run_id.as_str())), theme::ROW, &kind);
+    let (rect, response) = row_ui(ui, Id::unique(("living run", run.run_id.as_str())), view.row(), &kind);
     pull_row(&response, &run.run_id, out);
     let levers = Rect::from_min_max(pos2(rect.right() - LEVERS, rect.top()), rect.max);
     if ui.is_rect_visible(rect) {
         let tokens = theme::tokens(ui);
-        let (upper, lower) = (rect.center().y - 8.0, rect.center().y + 9.0);
+        let (upper, lower) = theme::two_lines(rect);
         let state = Rect::from_min_size(rect.min, vec2(112.0, rect.height()));
         state_at(ui, state, Icon::of_run(RunState::Queued), "waiting", tokens.queued);
         let job_width = if rect.width() < 820.0 { 150.0 } else { 186.0 };
@@ -108,11 +108,12 @@ pub(crate) fn waiting_row_ui(
             response.clone().tip(&sentence);
         }
     }
-    let top = rect.center().y - theme::LEVER / 2.0;
+    let height = theme::lever_in(rect);
+    let top = rect.center().y - height / 2.0;
     let mut left = levers.left();
     let admit = Action::Do(api::Command::admit(&run.run_id));
     for (command, width, gap) in [(admit, ADMIT, 6.0), (second_lever(run), SKIP, 2.0)] {
-        let place = Rect::from_min_size(pos2(left, top), vec2(width, theme::LEVER));
+        let place = Rect::from_min_size(pos2(left, top), vec2(width, height));
         let command = Command::Send(command);
         let lever = if is_selected { Lever::of_selected(ui, &command) } else { Lever::of(ui, &command) };
         if lever.ui_at(ui, place).clicked() {
@@ -120,7 +121,7 @@ pub(crate) fn waiting_row_ui(
         }
         left += width + gap;
     }
-    let place = Rect::from_min_size(pos2(left, top), vec2(theme::LEVER, theme::LEVER));
+    let place = Rect::from_min_size(pos2(left, top), vec2(theme::LEVER, height));
     let response = Lever::icon(Icon::More, format!("More for {}", run.run_id)).ui_at(ui, place);
     menus::run_menu_ui(&response, &entry.run, is_selected, out);
 }

@@ -32,6 +32,7 @@ pub(crate) struct Lever {
     tooltip: Option<String>,
     tone: Tone,
     is_enabled: bool,
+    opens_menu: bool,
 }
 
 impl Lever {
@@ -62,6 +63,7 @@ impl Lever {
             tooltip,
             tone: Tone::Plain,
             is_enabled: true,
+            opens_menu: false,
         }
     }
 
@@ -74,6 +76,7 @@ impl Lever {
             tooltip: None,
             tone: Tone::Quiet,
             is_enabled: true,
+            opens_menu: false,
         }
     }
 
@@ -88,6 +91,11 @@ impl Lever {
     /// Another name for screen readers.
     pub(crate) fn named(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
+    }
+
+    /// Marks it as one that opens a menu.
+    pub(crate) fn with_menu(self) -> Self {
+        Self { opens_menu: true, ..self }
     }
 
     pub(crate) fn without_icon(self) -> Self {
@@ -110,7 +118,12 @@ impl Lever {
             return theme::LEVER;
         }
         let galley = ui.painter().layout_no_wrap(self.text.clone(), theme::medium(), Color32::PLACEHOLDER);
-        galley.size().x + if self.icon.is_some() { 20.0 } else { 0.0 } + 24.0
+        galley.size().x + if self.icon.is_some() { 20.0 } else { 0.0 } + self.menu_width() + 24.0
+    }
+
+    /// The room of the mark of a menu.
+    fn menu_width(&self) -> f32 {
+        if self.opens_menu { 15.0 } else { 0.0 }
     }
 
     /// Puts it at the cursor of `ui`.
@@ -133,6 +146,10 @@ impl Lever {
         let sense = if self.is_enabled { Sense::click() } else { Sense::hover() };
         let response = ui.interact(rect, ui.scope_id().with(("lever", &self.name)), sense);
         response.says_enabled(Role::Button, self.is_enabled, &self.name);
+        if self.opens_menu {
+            let menu = egui::accesskit::HasPopup::Menu;
+            ui.ctx().accesskit_node_builder(response.id, |node| node.set_has_popup(menu));
+        }
         if ui.is_rect_visible(rect) {
             self.paint(ui, rect, &response);
         }
@@ -168,7 +185,10 @@ impl Lever {
             return;
         }
         let icon_width = if self.icon.is_some() { 19.0 } else { 0.0 };
-        let content = Rect::from_center_size(rect.center(), galley.size() + Vec2::new(icon_width, 0.0));
+        let content = Rect::from_center_size(
+            rect.center(),
+            galley.size() + Vec2::new(icon_width + self.menu_width(), 0.0),
+        );
         let mut x = content.left();
         if let Some(icon) = self.icon {
             icon.paint(painter, pos2(x + 6.0, rect.center().y), 11.0, ink);
@@ -176,6 +196,9 @@ impl Lever {
         }
         let at = Align2::LEFT_CENTER.anchor_size(pos2(x, rect.center().y), galley.size());
         painter.galley(at.min, galley, ink);
+        if self.opens_menu {
+            Icon::Down.paint(painter, pos2(content.right() - 4.0, rect.center().y), 9.0, ink);
+        }
     }
 
     fn face(&self, tokens: &Tokens, response: &Response) -> (Color32, Color32, Color32) {
