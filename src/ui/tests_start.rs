@@ -63,7 +63,7 @@ fn page() -> Scene {
 }
 
 /// The form of a pipeline with a required parameter.
-fn opened() -> Scene {
+pub(super) fn opened() -> Scene {
     let mut scene = page();
     let of = StartOf { pipeline_id: "report".to_owned(), path: Some(PATH.into()), like: None };
     assert_eq!(scene.pull("Start… report"), [Action::LoadStart(of)]);

@@ -6,7 +6,9 @@ use egui::{
 
 use super::super::command::Command;
 use super::super::history_filter::{HistoryState, HistoryTime};
-use super::super::widgets::{AccessibleName, Card, Icon, Lever, Tone, label_at, one_line, segments_at};
+use super::super::widgets::{
+    AccessibleName, Card, Icon, Lever, Tone, label_at, levers_before, one_line, segments_at, segments_width,
+};
 use super::detail::{DetailLayout, detail_ui};
 use super::history_trend::{TREND, trend_ui};
 use super::recent::{EndedRow, RowTime, ended_row_ui};
@@ -147,9 +149,7 @@ fn head_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &mut HistoryState, out
         (HistoryOrder::Newest, "Newest", "Order: newest first"),
         (HistoryOrder::Longest, "Longest", "Order: longest first"),
     ];
-    let (chosen, mut right) = segments_at(ui, rect, page.order, &orders);
-    page.order = chosen.unwrap_or(page.order);
-    right -= 10.0;
+    let mut right = rect.right() - segments_width(&orders) - 10.0;
     let n_new = view.store.history().n_new();
     if n_new > 0 {
         let command = Command::ShowNewRuns;
@@ -158,6 +158,7 @@ fn head_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &mut HistoryState, out
             out.push(command);
         }
     }
+    page.order = segments_at(ui, rect, page.order, &orders).0.unwrap_or(page.order);
     if page.is_filtered()
         && let Some(n_ended) = view.store.n_ended()
     {
@@ -312,11 +313,9 @@ fn foot_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &HistoryState, out: &m
     ui.interact(place, ui.scope_id().with("foot"), Sense::hover()).says(Role::Label, &text);
     let mut right = rect.right();
     if n_marked > 0 {
-        for command in [Command::UnmarkRuns, Command::AskDeleteMarked, Command::RetryMarked] {
-            if Lever::of(ui, &command).ui_before(ui, &mut right, rect, 28.0).clicked() {
-                out.push(command);
-            }
-        }
+        let levers = [Command::RetryMarked, Command::AskDeleteMarked, Command::UnmarkRuns]
+            .map(|command| (Lever::of(ui, &command), command));
+        out.extend(levers_before(ui, &mut right, (rect, 28.0), levers.into()));
     } else {
         let text = "Ctrl or Shift marks several, M the selected one";
         label_at(ui, pos2(right, at.y), Align2::RIGHT_CENTER, text, (theme::small(), tokens.muted), 300.0);

@@ -10,7 +10,7 @@ use super::super::command::Command;
 use super::super::start_form::{OwnField, ParamField, RunFields, SecretField, StartForm};
 use super::super::widgets::{
     AccessibleName, Field, Icon, Lever, SWITCH, Tone, calendar_ui, caption, choice, choice_of_texts,
-    label_at, numbers_at, one_line, paragraph, remark, switch_at,
+    label_at, levers_before, numbers_at, one_line, paragraph, remark, switch_at,
 };
 use super::{Commands, View};
 use crate::pipeline::{ParamType, SecretState};
@@ -109,17 +109,11 @@ fn foot_ui(ui: &mut Ui, rect: Rect, form: &StartForm, out: &mut Commands) {
     let mut right = rect.right();
     let text = if form.is_starting { "Starting…" } else { "Start" };
     let start = Lever::of(ui, &Command::StartForm).text(text).tone(Tone::Primary);
-    if start.ui_before(ui, &mut right, rect, 34.0).clicked() {
-        out.push(Command::StartForm);
-    }
-    if Lever::of(ui, &Command::CloseOverlay).ui_before(ui, &mut right, rect, 34.0).clicked() {
-        out.push(Command::CloseOverlay);
-    }
-    let schedule = Command::ScheduleForm;
-    let lever = Lever::of(ui, &schedule).enabled_if(form.can_be_scheduled());
-    if lever.ui_before(ui, &mut right, rect, 34.0).clicked() {
-        out.push(schedule);
-    }
+    let schedule = Lever::of(ui, &Command::ScheduleForm).enabled_if(form.can_be_scheduled());
+    let cancel = Lever::of(ui, &Command::CloseOverlay);
+    let levers =
+        vec![(schedule, Command::ScheduleForm), (cancel, Command::CloseOverlay), (start, Command::StartForm)];
+    out.extend(levers_before(ui, &mut right, (rect, 34.0), levers));
     let n_wrong = form.fields.wrong().len();
     if n_wrong > 0 {
         let text = format!("{} to mend", format::count(n_wrong, "field"));
