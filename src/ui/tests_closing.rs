@@ -4,7 +4,12 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers, UserAttentionType, ViewportCommand, ViewportId};
 use egui_kittest::kittest::{NodeT, Queryable};
 
-use super::tests::{Scene, run, scene, snapshot};
+use super::outline::OutlineState;
+use super::pipeline_list::NewPipeline;
+use super::state::Overlay;
+use super::tests::{Scene, id, run, scene, snapshot};
+use super::views::PaletteState;
+use crate::base::id::JobId;
 use crate::run::RunState;
 use crate::window::{Action, AppUpdate, QuitChoice};
 
@@ -62,12 +67,43 @@ fn enter_gives_the_answer_that_loses_nothing_even_if_something_else_had_the_focu
     scene.ask_to_close();
     scene.harness.run();
     assert_eq!(scene.press(Modifiers::NONE, Key::Enter), [Action::Quit(QuitChoice::LeaveRunning)]);
+}
 
-    let mut scene = self::scene([snapshot(&[run("alfabeta", RunState::Running)])]);
-    scene.pull("Stop all…");
-    assert!(scene.shows("Stop 1 run?"));
-    assert_eq!(scene.press(Modifiers::NONE, Key::Enter), []);
-    assert!(!scene.shows("Stop 1 run?"), "it was cancelled");
+#[test]
+fn enter_and_escape_leave_everything_as_it_is_where_something_would_be_lost() {
+    let job_id = JobId::new("nightly").unwrap();
+    let questions = [
+        (Overlay::StopAll, "Stop 1 run?"),
+        (Overlay::ForceStop(id("alfabeta-1")), "Kill its processes?"),
+        (Overlay::RemoveJob(job_id), "Remove nightly?"),
+        (Overlay::DeleteRuns(vec![id("old-1")]), "Delete 1 run?"),
+    ];
+    for (overlay, question) in questions {
+        for key in [Key::Enter, Key::Escape] {
+            let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
+            scene.harness.state_mut().as_mut().unwrap().state.overlay = overlay.clone();
+            scene.harness.run();
+            assert!(scene.shows(question));
+            assert_eq!(scene.press(Modifiers::NONE, key), [], "{question} {key:?}");
+            assert!(!scene.shows(question), "{question} {key:?}");
+        }
+    }
+}
+
+#[test]
+fn escape_closes_each_form_and_starts_nothing() {
+    for overlay in [
+        Overlay::Quit,
+        Overlay::Palette(PaletteState::typed(String::new())),
+        Overlay::Outline(OutlineState::default()),
+        Overlay::NewPipeline(NewPipeline::default()),
+    ] {
+        let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
+        scene.harness.state_mut().as_mut().unwrap().state.overlay = overlay.clone();
+        scene.harness.run();
+        assert_eq!(scene.press(Modifiers::NONE, Key::Escape), [], "{overlay:?}");
+        assert_eq!(scene.harness.state().as_ref().unwrap().state.overlay, Overlay::None, "{overlay:?}");
+    }
 }
 
 #[test]

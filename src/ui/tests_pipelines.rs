@@ -100,6 +100,11 @@ fn selected(entry: PipelineView, detail: PipelineDetail) -> Scene {
     scene
 }
 
+/// The page with a selected pipeline.
+pub(super) fn with_its_card() -> Scene {
+    selected(view("books", None), detail("books"))
+}
+
 #[test]
 fn a_row_says_how_the_last_runs_went_how_long_they_take_and_when_the_next_one_is_due() {
     let mut scene = scene([snapshot(&[]), AppUpdate::Pipelines(vec![view("books", None)])]);

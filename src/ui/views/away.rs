@@ -141,10 +141,8 @@ fn card_ui(ui: &mut Ui, view: View<'_>, kind: AwayKind, items: &[&AwayItem], out
         let keys = items.iter().map(|item| item.key.clone()).collect();
         let mark = Command::MarkAway(AwayMark::Handled(keys));
         let lever = Lever::of(ui, &mark).text(format!("{} all", skip_word(kind)));
-        let lever = lever.named(format!("{} all: {what}", skip_word(kind))).tone(Tone::Quiet);
-        if lever.ui_before(ui, &mut right, rect, height).clicked() {
-            out.push(mark);
-        }
+        let skip = lever.named(format!("{} all: {what}", skip_word(kind))).tone(Tone::Quiet);
+        let place_of_skip = skip.place_before(ui, &mut right, rect, height);
         let mut sent: Vec<Command> = Vec::new();
         for command in items.iter().filter_map(|item| away_lever(item, view.store)) {
             // A job that missed several instants runs once.
@@ -164,6 +162,9 @@ fn card_ui(ui: &mut Ui, view: View<'_>, kind: AwayKind, items: &[&AwayItem], out
                 let keys = items.iter().map(|item| item.key.clone()).collect();
                 out.push(Command::MarkAway(AwayMark::Handled(keys)));
             }
+        }
+        if skip.ui_at(ui, place_of_skip).clicked() {
+            out.push(mark);
         }
         for (at, item) in items.iter().enumerate() {
             let corners = if at + 1 == items.len() { Corners::Bottom } else { Corners::Square };

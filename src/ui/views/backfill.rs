@@ -6,7 +6,8 @@ use egui::{Align2, Popup, PopupCloseBehavior, ScrollArea, Sense, Ui, pos2, vec2}
 use super::super::command::Command;
 use super::super::schedule_page::BackfillForm;
 use super::super::widgets::{
-    AccessibleName, Field, Icon, Lever, Tone, calendar_ui, numbers_at, paragraph, remark,
+    AccessibleName, Field, Icon, Lever, Tone, calendar_ui, levers_before, numbers_at, paragraph, region,
+    remark,
 };
 use super::dialogs::{dialog_ui, heading_ui};
 use super::ledger::whole_wall;
@@ -56,6 +57,7 @@ pub(crate) fn backfill_ui(ui: &Ui, view: View<'_>, form: &mut BackfillForm, out:
                 paragraph(ui, &text, (theme::strong(), tokens.text));
                 let list = ScrollArea::vertical().id_salt("instants").max_height(LIST);
                 list.auto_shrink([false, false]).show_rows(ui, 20.0, instants.len(), |ui, range| {
+                    region(ui, egui::Role::List, "Instants");
                     for at in &instants[range] {
                         let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 20.0));
                         let text = whole_wall(*at, form.zone);
@@ -81,13 +83,9 @@ pub(crate) fn backfill_ui(ui: &Ui, view: View<'_>, form: &mut BackfillForm, out:
         };
         let may_run = n_instants.is_some() && form.request().is_some();
         let lever = Lever::of(ui, &run).text(text).tone(Tone::Primary).enabled_if(may_run);
-        if lever.ui_before(ui, &mut right, rect, 34.0).clicked() {
-            out.push(run);
-        }
         let cancel = Command::CloseOverlay;
-        if Lever::of(ui, &cancel).ui_before(ui, &mut right, rect, 34.0).clicked() {
-            out.push(cancel);
-        }
+        let levers = vec![(Lever::of(ui, &cancel), cancel), (lever, run)];
+        out.extend(levers_before(ui, &mut right, (rect, 34.0), levers));
     });
 }
 

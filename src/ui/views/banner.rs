@@ -5,7 +5,7 @@ use egui::{Align2, Color32, CornerRadius, Rect, Role, Sense, Ui, pos2, vec2};
 
 use super::super::command::{Command, Page};
 use super::super::offers::{all_levers, order_levers};
-use super::super::widgets::{AccessibleName, Icon, Lever, Tone, label_at};
+use super::super::widgets::{AccessibleName, Icon, Lever, Tone, label_at, levers_before};
 use super::away::summary_text;
 use super::{Commands, View};
 use crate::api;
@@ -24,7 +24,8 @@ const WIDE: f32 = 1000.0;
 
 pub(crate) fn strip_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let (_, rect) = ui.allocate_space(vec2(ui.available_width(), HEIGHT));
-    let left = levers_at(ui, view, rect, out);
+    let levers = placed_levers(ui, view, rect);
+    let left = levers.first().map_or(rect.right(), |(place, ..)| place.left() - 6.0);
     let free = Rect::from_min_max(rect.min, pos2(left - theme::GAP, rect.bottom()));
     let notices = notices(ui, view);
     if notices.is_empty() {
@@ -43,27 +44,31 @@ pub(crate) fn strip_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         );
         notice.show_at(ui, place, out);
     }
+    for (place, lever, command) in levers {
+        if lever.ui_at(ui, place).clicked() {
+            out.push(command);
+        }
+    }
 }
 
-/// The levers that act on all runs, each in a place of its own whatever it says; returns where they begin.
-fn levers_at(ui: &mut Ui, view: View<'_>, rect: Rect, out: &mut Commands) -> f32 {
+/// The levers that act on all runs, from the left, each in a place of its own whatever it says.
+fn placed_levers(ui: &Ui, view: View<'_>, rect: Rect) -> Vec<(Rect, Lever, Command)> {
     let tokens = theme::tokens(ui);
     let is_wide = rect.width() >= WIDE;
     let is_roomy = Room::of(ui.ctx()).is_wide();
     let mut right = rect.right();
-    let mut put = |ui: &mut Ui, lever: Lever, width: f32, command: Command| {
+    let mut placed = Vec::new();
+    let mut put = |lever: Lever, width: f32, command: Command| {
         let place =
             Rect::from_center_size(pos2(right - width / 2.0, rect.center().y), vec2(width, theme::LEVER));
         right = place.left() - 6.0;
-        if lever.ui_at(ui, place).clicked() {
-            out.push(command);
-        }
+        placed.push((place, lever, command));
     };
     for (command, is_active) in all_levers(view.store).into_iter().rev() {
         let lever = Lever::of(ui, &command).enabled_if(is_active);
         let lever = if is_wide { lever } else { lever.text("") };
         let width = lever.width(ui);
-        put(ui, lever, width, command);
+        put(lever, width, command);
     }
     let orders = view.store.orders();
     let [quiet, drain] = order_levers(view.store);
@@ -76,9 +81,10 @@ fn levers_at(ui: &mut Ui, view: View<'_>, rect: Rect, out: &mut Commands) -> f32
         let lever = if is_roomy { lever.without_icon() } else { lever.text("") };
         let lever = if is_in_force { lever.tone(Tone::Marked(color)) } else { lever };
         let widest = Lever::of(ui, &Command::Send(Action::Do(end))).without_icon().width(ui);
-        put(ui, lever, if is_roomy { widest } else { theme::LEVER }, command);
+        put(lever, if is_roomy { widest } else { theme::LEVER }, command);
     }
-    right
+    placed.reverse();
+    placed
 }
 
 /// How many runs there are, where nothing else is to be said.
@@ -154,8 +160,8 @@ fn away(ui: &Ui, view: View<'_>) -> Option<Notice> {
     }
     let title = Page::Away.label().text.to_owned();
     let levers = vec![
-        (Command::MarkAway(AwayMark::All(page.until)), "Dismiss".to_owned()),
         (Command::Show(Page::Away), "Review".to_owned()),
+        (Command::MarkAway(AwayMark::All(page.until)), "Dismiss".to_owned()),
     ];
     Some(Notice { icon: Icon::Bolt, color: theme::tokens(ui).interrupted, title, text, levers })
 }
@@ -165,7 +171,7 @@ struct Notice {
     color: Color32,
     title: String,
     text: String,
-    /// At its right, the last one first.
+    /// At its right, from the left.
     levers: Vec<(Command, String)>,
 }
 
@@ -182,22 +188,17 @@ impl Notice {
         let response = ui.interact(rect, ui.scope_id().with((&self.title, &self.text)), Sense::hover());
         response.says(Role::Alert, &format!("{}: {}", self.title, self.text));
         let mut right = rect.right() - 4.0;
-        let mut n_left_out = 0;
-        let widths: Vec<f32> = self
-            .levers
-            .iter()
-            .map(|(command, text)| Lever::of(ui, command).text(text.clone()).width(ui) + 6.0)
-            .collect();
-        while widths[n_left_out..].iter().sum::<f32>() > rect.width() - MIN_TEXT && n_left_out < widths.len()
-        {
-            n_left_out += 1;
+        let lever = |(command, text): (Command, String)| {
+            (Lever::of(ui, &command).text(text.clone()).named(text), command)
+        };
+        let mut levers: Vec<_> = self.levers.into_iter().map(lever).collect();
+        let width = |levers: &[(Lever, Command)]| -> f32 {
+            levers.iter().map(|(lever, _)| lever.width(ui) + 6.0).sum()
+        };
+        while width(&levers) > (rect.width() - MIN_TEXT).max(0.0) {
+            levers.pop();
         }
-        for (command, text) in &self.levers[n_left_out..] {
-            let lever = Lever::of(ui, command).text(text.clone()).named(text.clone());
-            if lever.ui_before(ui, &mut right, rect, theme::LEVER - 4.0).clicked() {
-                out.push(command.clone());
-            }
-        }
+        out.extend(levers_before(ui, &mut right, (rect, theme::LEVER - 4.0), levers));
         let inner = Rect::from_min_max(pos2(rect.left() + 14.0, rect.top()), rect.max);
         let x = self.icon.paint_before(ui.painter(), inner, 12.0, self.color);
         let y = rect.center().y;

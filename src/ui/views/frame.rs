@@ -29,8 +29,22 @@ pub(crate) fn rail_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             out.push(command);
         }
     }
-    ui.with_layout(Layout::bottom_up(Align::Center), |ui| {
-        ui.add_space(theme::GAP);
+    foot_ui(ui, view, out);
+}
+
+/// The foot of the rail.
+fn foot_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    let n_entries = Page::MORE.len() as f32 + 1.0;
+    let bottom = ui.max_rect().bottom() - theme::GAP;
+    let top = bottom - n_entries * theme::LEVER - (n_entries - 1.0) * theme::GRID;
+    let place = ui.max_rect().with_min_y(top).with_max_y(bottom);
+    let layout = Layout::top_down(Align::Center);
+    ui.scope_builder(UiBuilder::new().max_rect(place).layout(layout), |ui| {
+        for page in Page::MORE.into_iter().rev() {
+            if foot_entry_ui(ui, view, page) {
+                out.push(Command::Show(page));
+            }
+        }
         let next = match view.state.theme {
             ThemePreference::System if ui.visuals().dark_mode => ThemePreference::Light,
             ThemePreference::System | ThemePreference::Light => ThemePreference::Dark,
@@ -40,11 +54,6 @@ pub(crate) fn rail_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         let lever = Lever::icon(Icon::HalfMoon, command.name());
         if lever.ui(ui).tip(command.label().text).clicked() {
             out.push(command);
-        }
-        for page in Page::MORE {
-            if foot_entry_ui(ui, view, page) {
-                out.push(Command::Show(page));
-            }
         }
     });
 }
@@ -131,29 +140,29 @@ pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     );
     let heading = ui.interact(title, ui.scope_id().with("title"), Sense::hover());
     heading.says(Role::Heading, page);
-    let mut levers = ui.new_child(
-        UiBuilder::new()
-            .max_rect(Rect::from_min_max(pos2(title.right() + theme::GAP, rect.top()), rect.max))
-            .layout(Layout::right_to_left(Align::Center)),
-    );
-    menus::start_menu_ui(&mut levers, view, out);
+    let mut right = rect.right();
+    let start = menus::start_menu_lever(view)
+        .map(|lever| (lever.place_before(ui, &mut right, rect, theme::LEVER), lever));
 
     let begins = attached_ui(ui, view, pos2(title.right() + 18.0, rect.center().y));
-    let free = begins..=levers.min_rect().left() - theme::GAP;
+    let free = begins..=right - theme::GAP;
     // The search always has its place.
     let free_left = chips_ui(ui, view, *free.start()..=free.end() - SEARCH, rect.center().y);
     let search = Command::OpenPalette;
-    let key = search.label().shortcut.map(|key| levers.ctx().format_shortcut(&key)).unwrap_or_default();
-    let lever = Lever::of(&levers, &search).tone(Tone::Field);
+    let key = search.label().shortcut.map(|key| ui.ctx().format_shortcut(&key)).unwrap_or_default();
+    let lever = Lever::of(ui, &search).tone(Tone::Field);
     let width = free.end() - free_left;
-    let wide = lever.width(&levers) + 60.0;
+    let wide = lever.width(ui) + 60.0;
     let (lever, wide) = if width > wide {
         (lever.text(format!("{}   {key}", search.label().text)), wide)
     } else {
         (lever.text(key), SEARCH - 4.0)
     };
-    if width > wide && lever.ui(&mut levers).clicked() {
+    if width > wide && lever.ui_before(ui, &mut right, rect, theme::LEVER).clicked() {
         out.push(search);
+    }
+    if let Some((place, lever)) = start {
+        menus::start_menu_ui(&lever.ui_at(ui, place), view, out);
     }
 }
 

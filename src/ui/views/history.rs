@@ -7,7 +7,8 @@ use egui::{
 use super::super::command::Command;
 use super::super::history_filter::{HistoryState, HistoryTime};
 use super::super::widgets::{
-    AccessibleName, Card, Icon, Lever, Tone, label_at, one_line, segments_at, text_width,
+    AccessibleName, Card, Icon, Lever, Tone, label_at, levers_before, one_line, segments_at, segments_width,
+    text_width,
 };
 use super::detail::{DetailLayout, detail_ui};
 use super::history_trend::{TREND, trend_ui};
@@ -156,9 +157,7 @@ fn head_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &mut HistoryState, out
         (HistoryOrder::Newest, "Newest", "Order: newest first"),
         (HistoryOrder::Longest, "Longest", "Order: longest first"),
     ];
-    let (chosen, mut right) = segments_at(ui, rect, page.order, &orders);
-    page.order = chosen.unwrap_or(page.order);
-    right -= 10.0;
+    let mut right = rect.right() - segments_width(&orders) - 10.0;
     let n_new = view.store.history().n_new();
     if n_new > 0 {
         let command = Command::ShowNewRuns;
@@ -169,6 +168,7 @@ fn head_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &mut HistoryState, out
             out.push(command);
         }
     }
+    page.order = segments_at(ui, rect, page.order, &orders).0.unwrap_or(page.order);
     if page.is_filtered()
         && let Some(n_ended) = view.store.n_ended()
     {
@@ -335,29 +335,26 @@ fn foot_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &HistoryState, out: &m
 
 /// The levers for the marked runs, each always in its place.
 fn marked_levers_at(ui: &mut Ui, rect: Rect, page: &HistoryState, out: &mut Commands) {
-    let mut right = rect.right();
-    for command in [Command::UnmarkRuns, Command::AskDeleteMarked] {
-        if Lever::of(ui, &command).ui_before(ui, &mut right, rect, 28.0).clicked() {
-            out.push(command);
-        }
-    }
-    let (compare, retry) = (Command::CompareMarked, Command::RetryMarked);
+    let lever = |command: Command| (Lever::of(ui, &command), command);
+    let [retry, delete, unmark] =
+        [Command::RetryMarked, Command::AskDeleteMarked, Command::UnmarkRuns].map(lever);
+    let compare = Command::CompareMarked;
     let lever = Lever::of(ui, &compare).text("Compare");
     let refusal = if page.marked_pair().is_some() { None } else { Some(CHOOSE_TWO) };
-    // The reason has its place also while there is none, so that no lever moves.
-    let reason = text_width(ui, CHOOSE_TWO, theme::small()) + 8.0;
-    if right - reason - lever.width(ui) - Lever::of(ui, &retry).width(ui) > rect.left() {
-        right -= reason;
-        if let Some(why) = refusal {
-            let style = (theme::small(), theme::tokens(ui).muted);
-            label_at(ui, pos2(right + 2.0, rect.center().y), Align2::LEFT_CENTER, why, style, reason);
-        }
-    }
     let lever = if let Some(why) = refusal { lever.refused(why) } else { lever };
-    if lever.ui_before(ui, &mut right, rect, 28.0).clicked() {
-        out.push(compare);
+    let first = [retry, (lever, compare)];
+    let last = [delete, unmark];
+    let width =
+        |levers: &[(Lever, Command)]| -> f32 { levers.iter().map(|(lever, _)| lever.width(ui) + 6.0).sum() };
+    // The reason has its place also while there is none, so that no lever moves.
+    let mut reason = text_width(ui, CHOOSE_TWO, theme::small()) + 8.0;
+    let right = rect.right() - width(&last);
+    if right - reason - width(&first) < rect.left() {
+        reason = 0.0;
+    } else if let Some(why) = refusal {
+        let style = (theme::small(), theme::tokens(ui).muted);
+        label_at(ui, pos2(right - reason + 2.0, rect.center().y), Align2::LEFT_CENTER, why, style, reason);
     }
-    if Lever::of(ui, &retry).ui_before(ui, &mut right, rect, 28.0).clicked() {
-        out.push(retry);
-    }
+    out.extend(levers_before(ui, &mut (right - reason), (rect, 28.0), first.into()));
+    out.extend(levers_before(ui, &mut rect.right(), (rect, 28.0), last.into()));
 }

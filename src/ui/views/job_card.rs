@@ -10,8 +10,8 @@ use egui::{
 use super::super::command::{Command, Page};
 use super::super::job_form::{Checked, JobForm, When};
 use super::super::widgets::{
-    AccessibleName, AtFirst, Card, Field, Icon, Lever, Tone, choice, label_at, numbers_at, paragraph, remark,
-    state_at, text_width,
+    AccessibleName, AtFirst, Card, Field, Icon, Lever, Tone, choice, label_at, levers_before, numbers_at,
+    paragraph, remark, state_at, text_width,
 };
 use super::job_row::{fire_icon, fire_ink, fire_text, wall_text};
 use super::ledger::whole_wall;
@@ -47,31 +47,28 @@ pub(crate) fn job_card_ui(
     let is_saving = form.is_saving;
     Card::new(&title).show(ui, |ui, rect| {
         let mut right = rect.right();
-        let mut put = |ui: &mut Ui, lever: Lever, command: Command| {
-            if lever.ui_before(ui, &mut right, rect, 28.0).clicked() {
-                out.push(command);
-            }
-        };
-        let close = if is_new { Command::RevertJob } else { Command::SelectJob(None) };
-        let name = if is_new { "Cancel".to_owned() } else { close.name() };
-        put(ui, Lever::icon(Icon::Close, name), close);
+        let mut levers = Vec::new();
+        if let Some(job_id) = removable {
+            let remove = Command::AskRemoveJob(job_id);
+            levers.push((Lever::of(ui, &remove).text("Remove…").without_icon().tone(Tone::Quiet), remove));
+        }
+        if let Some(job_id) = form.job_id.clone() {
+            let backfill = Command::AskBackfill(job_id);
+            levers.push((Lever::of(ui, &backfill).text("Backfill…").tone(Tone::Quiet), backfill));
+        }
+        if is_changed && !is_new {
+            levers.push((Lever::of(ui, &Command::RevertJob), Command::RevertJob));
+        }
         if is_new || is_changed {
             let save = Command::SaveJob;
             let text = if is_saving { "Saving…" } else { "Save" };
             let lever = Lever::of(ui, &save).text(text).tone(Tone::Primary).enabled_if(may_save);
-            put(ui, lever, save);
+            levers.push((lever, save));
         }
-        if is_changed && !is_new {
-            put(ui, Lever::of(ui, &Command::RevertJob), Command::RevertJob);
-        }
-        if let Some(job_id) = form.job_id.clone() {
-            let backfill = Command::AskBackfill(job_id);
-            put(ui, Lever::of(ui, &backfill).text("Backfill…").tone(Tone::Quiet), backfill);
-        }
-        if let Some(job_id) = removable {
-            let remove = Command::AskRemoveJob(job_id);
-            put(ui, Lever::of(ui, &remove).text("Remove…").without_icon().tone(Tone::Quiet), remove);
-        }
+        let close = if is_new { Command::RevertJob } else { Command::SelectJob(None) };
+        let name = if is_new { "Cancel".to_owned() } else { close.name() };
+        levers.push((Lever::icon(Icon::Close, name), close));
+        out.extend(levers_before(ui, &mut right, (rect, 28.0), levers));
         if let Some(file) = &file {
             let left = rect.left() + text_width(ui, &title, theme::strong()) + 14.0;
             let style = (theme::small(), theme::tokens(ui).muted);

@@ -6,7 +6,9 @@ use egui::{
 
 use super::super::command::Command;
 use super::super::schedule_page::{KINDS, Ledger, LedgerSpan, kind_text};
-use super::super::widgets::{AccessibleName, Card, Lever, Tone, label_at, numbers_at, one_line, state_at};
+use super::super::widgets::{
+    AccessibleName, Card, Lever, Tone, label_at, numbers_at, one_line, region, state_at,
+};
 use super::job_row::{fire_icon, fire_ink, fire_text};
 use super::{Commands, View};
 use crate::base::tz::Tz;
@@ -41,6 +43,7 @@ pub(crate) fn ledger_ui(ui: &mut Ui, view: View<'_>, page: &mut Ledger, out: &mu
                     .max_height(height)
                     .auto_shrink([false, false])
                     .show_rows(ui, ROW, known.total, |ui, range| {
+                        region(ui, Role::List, "Fires");
                         for at in range.clone() {
                             let row = at.checked_sub(known.offset).and_then(|at| known.rows.get(at));
                             row_ui(ui, view, at, row, out);

@@ -5,7 +5,7 @@ use egui::{Align2, Role, Sense, Stroke, Ui, pos2, vec2};
 use super::super::command::Command;
 use super::super::limit_form::{LimitRow, MachinePage, name};
 use super::super::widgets::{
-    AccessibleName, Card, Field, Lever, Tone, choice_called, label_at, remark, switch_at,
+    AccessibleName, Card, Field, Lever, Tone, choice_called, label_at, levers_before, remark, switch_at,
 };
 use super::{Commands, View};
 use crate::resources::{LimitAction, Resource};
@@ -26,16 +26,11 @@ const WORDS: f32 = 150.0;
 pub(crate) fn limits_card_ui(ui: &mut Ui, view: View<'_>, page: &mut MachinePage, out: &mut Commands) {
     let (is_changed, may_save) = (page.is_changed(), !page.requests().is_empty());
     Card::new("Limits").show(ui, |ui, rect| {
-        let mut right = rect.right();
-        let mut put = |ui: &mut Ui, lever: Lever, command: Command| {
-            if lever.ui_before(ui, &mut right, rect, 28.0).clicked() {
-                out.push(command);
-            }
-        };
         if is_changed {
-            let save = Command::SaveLimits;
-            put(ui, Lever::of(ui, &save).tone(Tone::Primary).enabled_if(may_save), save);
-            put(ui, Lever::of(ui, &Command::RevertLimits), Command::RevertLimits);
+            let save = Lever::of(ui, &Command::SaveLimits).tone(Tone::Primary).enabled_if(may_save);
+            let revert = Lever::of(ui, &Command::RevertLimits);
+            let levers = vec![(revert, Command::RevertLimits), (save, Command::SaveLimits)];
+            out.extend(levers_before(ui, &mut rect.right(), (rect, 28.0), levers));
         } else {
             let style = (theme::small(), theme::tokens(ui).muted);
             let text = "a saved limit takes effect at once and is written to settings.toml";

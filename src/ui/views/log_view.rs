@@ -13,7 +13,9 @@ use egui::{
 
 use super::super::command::Command;
 use super::super::log_page::{LogCommand, LogPage};
-use super::super::widgets::{AccessibleName, Card, Icon, Lever, Tone, label_at, region, text_width};
+use super::super::widgets::{
+    AccessibleName, Card, Icon, Lever, Tone, label_at, levers_before, region, text_width,
+};
 use super::{Commands, View};
 use crate::base::id::AttemptKey;
 use crate::ui::room::Room;
@@ -79,38 +81,45 @@ fn head_ui(ui: &mut Ui, view: View<'_>, log: &LogView, (title, head): (&str, Rec
     let tokens = theme::tokens(ui);
     let close = Command::Log(LogCommand::Close);
     let place = Rect::from_center_size(pos2(head.right() - 6.0, head.center().y), vec2(26.0, 26.0));
+    let mut right = place.left() - 6.0;
+    let is_roomy = Room::of(ui.ctx()).is_wide();
+    let outside = log.of.attempt().map(|key| {
+        let command = Command::Send(Action::OpenFolder(Folder::Log(key.clone())));
+        let lever = Lever::of(ui, &command).tone(Tone::Quiet);
+        let lever = if is_roomy { lever } else { lever.text("") };
+        (lever.place_before(ui, &mut right, head, 26.0), lever, command)
+    });
+    let attempts = log.of.attempt().map(|key| (key, attempts_of(view, key))).filter(|(_, n)| *n > 1);
+    let attempts = attempts.map(|(key, n_attempts)| {
+        let place =
+            Rect::from_min_max(pos2(right - 116.0, head.top() + 4.0), pos2(right, head.bottom() - 4.0));
+        right = place.left() - 8.0;
+        (place, key, n_attempts)
+    });
+    if let (Some(this), Some(all)) = both_of(view, &log.of) {
+        let is_merged = log.of.attempt().is_none();
+        let levers = [("One step", this, !is_merged), ("All steps, merged", all, is_merged)].map(
+            |(text, of, is_on)| {
+                let command = Command::Log(LogCommand::Open(of));
+                let tone = if is_on { Tone::Marked(tokens.accent) } else { Tone::Quiet };
+                let shown = if is_roomy { text } else { text.split(',').next().unwrap_or(text) };
+                (Lever::of(ui, &command).text(shown).named(text).without_icon().tone(tone), command)
+            },
+        );
+        let pulled = levers_before(ui, &mut right, (head, 26.0), levers.into());
+        // The one that is open already stays as it is.
+        out.extend(pulled.filter(|pulled| *pulled != Command::Log(LogCommand::Open(log.of.clone()))));
+    }
+    if let Some((place, key, n_attempts)) = attempts {
+        attempt_ui(&mut ui.new_child(UiBuilder::new().max_rect(place)), key, n_attempts, out);
+    }
+    if let Some((place, lever, command)) = outside
+        && lever.ui_at(ui, place).clicked()
+    {
+        out.push(command);
+    }
     if Lever::icon(Icon::Close, close.name()).ui_at(ui, place).tip("Close the log (Escape)").clicked() {
         out.push(close);
-    }
-    let is_roomy = Room::of(ui.ctx()).is_wide();
-    let mut right = place.left() - 6.0;
-    if let Some(key) = log.of.attempt() {
-        let outside = Command::Send(Action::OpenFolder(Folder::Log(key.clone())));
-        let lever = Lever::of(ui, &outside).tone(Tone::Quiet);
-        let lever = if is_roomy { lever } else { lever.text("") };
-        if lever.ui_before(ui, &mut right, head, 26.0).clicked() {
-            out.push(outside);
-        }
-        let n_attempts = attempts_of(view, key);
-        if n_attempts > 1 {
-            let place =
-                Rect::from_min_max(pos2(right - 116.0, head.top() + 4.0), pos2(right, head.bottom() - 4.0));
-            attempt_ui(&mut ui.new_child(UiBuilder::new().max_rect(place)), key, n_attempts, out);
-            right = place.left() - 8.0;
-        }
-    }
-    let (this, all) = both_of(view, &log.of);
-    if let (Some(this), Some(all)) = (this, all) {
-        let is_merged = log.of.attempt().is_none();
-        for (text, of, is_on) in [("All steps, merged", all, is_merged), ("One step", this, !is_merged)] {
-            let command = Command::Log(LogCommand::Open(of));
-            let tone = if is_on { Tone::Marked(tokens.accent) } else { Tone::Quiet };
-            let shown = if is_roomy { text } else { text.split(',').next().unwrap_or(text) };
-            let lever = Lever::of(ui, &command).text(shown).named(text).without_icon().tone(tone);
-            if lever.ui_before(ui, &mut right, head, 26.0).clicked() && !is_on {
-                out.push(command);
-            }
-        }
     }
     let mut left = head.left() + text_width(ui, title, theme::strong()) + 12.0;
     if left + 40.0 > right {
@@ -240,22 +249,30 @@ fn tools_ui(ui: &mut Ui, log: &LogView, page: &mut LogPage, out: &mut Commands) 
     }
     left = place.right() + 4.0;
     let mut right = inner.right();
-    for (command, is_on) in [(LogCommand::Follow, page.follows), (LogCommand::Wrap, page.wraps)] {
-        let command = Command::Log(command);
-        let tone = if is_on { Tone::Marked(tokens.accent) } else { Tone::Plain };
-        if Lever::of(ui, &command).tone(tone).ui_before(ui, &mut right, inner, inner.height()).clicked() {
-            out.push(command);
-        }
-    }
-    if let Some(begun_at) = log.extent().and_then(|extent| extent.begun_at) {
+    let levers =
+        [(LogCommand::Follow, page.follows), (LogCommand::Wrap, page.wraps)].map(|(command, is_on)| {
+            let command = Command::Log(command);
+            let tone = if is_on { Tone::Marked(tokens.accent) } else { Tone::Plain };
+            let lever = Lever::of(ui, &command).tone(tone);
+            (lever.place_before(ui, &mut right, inner, inner.height()), lever, command)
+        });
+    let time = log.extent().and_then(|extent| extent.begun_at).map(|begun_at| {
         let place = Rect::from_min_max(pos2(right - TIME, inner.top()), pos2(right, inner.bottom()));
-        time_ui(ui, page, begun_at, place, out);
         right = place.left() - 6.0;
-    }
+        (begun_at, place)
+    });
     if page.selected.is_some() {
         let copy = Command::Log(LogCommand::Copy);
         if Lever::of(ui, &copy).ui_before(ui, &mut right, inner, inner.height()).clicked() {
             out.push(copy);
+        }
+    }
+    if let Some((begun_at, place)) = time {
+        time_ui(ui, page, begun_at, place, out);
+    }
+    for (place, lever, command) in levers.into_iter().rev() {
+        if lever.ui_at(ui, place).clicked() {
+            out.push(command);
         }
     }
     if let Some(text) = hits_text(log) {
@@ -402,7 +419,8 @@ fn bar_ui(ui: &mut Ui, log: &LogView, page: &mut LogPage, bar: Rect, (n_fit, max
     let share = (n_fit / log.n_lines().max(1) as f64).min(1.0) as f32;
     let thumb = (bar.height() * share).clamp(24.0_f32.min(bar.height()), bar.height());
     let way = bar.height() - thumb;
-    let response = ui.interact(bar, ui.scope_id().with("bar"), Sense::click_and_drag());
+    // Without the keyboard, which scrolls the lines themselves.
+    let response = ui.interact(bar, ui.scope_id().with("bar"), Sense::CLICK | Sense::DRAG);
     response.says(Role::ScrollBar, &format!("Line {} of {}", page.visible.start + 1, log.n_lines()));
     if let Some(at) = response.interact_pointer_pos().filter(|_| response.is_pointer_button_down_on()) {
         let part = f64::from(((at.y - bar.top() - thumb / 2.0) / way.max(1.0)).clamp(0.0, 1.0));

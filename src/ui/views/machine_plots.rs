@@ -7,7 +7,7 @@ use egui::{Align2, Color32, Rangef, Rect, Role, Sense, Stroke, Ui, UiBuilder, po
 use super::super::command::Command;
 use super::super::limit_form::MachinePage;
 use super::super::time_line::{AxisOf, TimeCommand};
-use super::super::widgets::{AccessibleName, Card, label_at, segments_at, text_width};
+use super::super::widgets::{AccessibleName, Card, label_at, segments_at, segments_width, text_width};
 use super::axis::{
     Axis, Chart, CurveLook, CurvePoint, LimitLine, TIMES, TOP, bound, curve, drag_limits_ui, limit_labels_at,
     marks_ui,
@@ -100,9 +100,6 @@ fn shares_ui<'v>(
 ) -> (Axis, Scrub<'v>) {
     let tokens = theme::tokens(ui);
     Card::new("CPU and memory").show(ui, |ui, rect| {
-        let all = HistorySpan::ALL.map(|span| (span, span_text(span), span_name(span)));
-        let (chosen, left) = segments_at(ui, rect, span, &all);
-        out.extend(chosen.map(Command::ShowSpan));
         let head = rect;
         let n_lanes = if ui.ctx().content_rect().height() < HIGH { LANES } else { LANES_OF_HIGH };
         let below = CREASE + n_lanes as f32 * LANE;
@@ -136,8 +133,11 @@ fn shares_ui<'v>(
             limits.iter().for_each(|limit| limit.put(plot, tokens.failed));
         });
         let mut scrub = Scrub::new(view, (AxisOf::Machine, "Time of the machine"), axis.scale, whole);
+        let spans = HistorySpan::ALL.map(|span| (span, span_text(span), span_name(span)));
+        let right = head.right() - segments_width(&spans) - 12.0;
+        let left = scrub.levers_at(ui, head, right, out);
+        out.extend(segments_at(ui, head, span, &spans).0.map(Command::ShowSpan));
         scrub.strip(ui, axis.frame(), out);
-        let left = scrub.levers_at(ui, head, left - 12.0, out);
         legend_at(ui, head, left - 18.0, &[("CPU", tokens.running), ("Memory", tokens.queued)]);
         limit_labels_at(ui, axis, &limits);
         if plotted.is_empty() {

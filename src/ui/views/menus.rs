@@ -10,15 +10,22 @@ use crate::api;
 use crate::run::{RunState, RunSummary, StopKind};
 use crate::window::{Action, Folder};
 
+/// The pipelines that can be started.
+fn startable(view: View<'_>) -> Vec<&api::PipelineView> {
+    let all = view.store.pipelines().unwrap_or_default();
+    all.iter().filter(|entry| entry.error.is_none()).collect()
+}
+
 /// The lever that lists the pipelines to start, if there are some.
-pub(crate) fn start_menu_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
-    let startable: Vec<_> =
-        view.store.pipelines().unwrap_or_default().iter().filter(|entry| entry.error.is_none()).collect();
-    if startable.is_empty() {
-        return;
-    }
-    let response = Lever::icon(Icon::Play, "Start a pipeline…").text("Start…").tone(Tone::Plain).ui(ui);
-    Popup::menu(&response).show(|ui| {
+pub(crate) fn start_menu_lever(view: View<'_>) -> Option<Lever> {
+    let lever = Lever::icon(Icon::Play, "Start a pipeline…").text("Start…").tone(Tone::Plain);
+    (!startable(view).is_empty()).then_some(lever)
+}
+
+/// The menu under that lever.
+pub(crate) fn start_menu_ui(response: &Response, view: View<'_>, out: &mut Commands) {
+    let startable = startable(view);
+    Popup::menu(response).show(|ui| {
         ui.set_min_width(220.0);
         for entry in startable.iter().take(20) {
             let command = start_lever(entry);

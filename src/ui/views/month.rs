@@ -27,26 +27,30 @@ pub(crate) fn month_ui(ui: &mut Ui, view: View<'_>, page: &mut CalendarPage, out
     let title = format::day(of.first, "%B %Y");
     Card::new(&title).show(ui, |ui, head| {
         let mut right = head.right() + 8.0;
-        let lever = |name: &str, text: &str| Lever::icon(Icon::More, name).text(text).without_icon();
         let move_by = |months: i32| {
             let by = Months::new(months.unsigned_abs());
             if months < 0 { of.first.checked_sub_months(by) } else { of.first.checked_add_months(by) }
         };
-        if lever("The month after", "›").ui_before(ui, &mut right, head, 28.0).clicked() {
-            page.month = move_by(1).or(page.month);
-        }
-        if lever("This month", "Today").ui_before(ui, &mut right, head, 28.0).clicked() {
-            page.month = None;
-        }
-        if lever("The month before", "‹").ui_before(ui, &mut right, head, 28.0).clicked() {
-            page.month = move_by(-1).or(page.month);
-        }
+        let levers = [
+            ("The month after", "›", move_by(1).or(page.month)),
+            ("This month", "Today", None),
+            ("The month before", "‹", move_by(-1).or(page.month)),
+        ]
+        .map(|(name, text, month)| {
+            let lever = Lever::icon(Icon::More, name).text(text).without_icon();
+            (lever.place_before(ui, &mut right, head, 28.0), lever, month)
+        });
         if selected.is_some() {
             let place = Rect::from_min_max(head.min, pos2(right - 8.0, head.bottom()));
             let all = [(false, "All jobs", "All jobs"), (true, "Selected", "Only the selected job")];
             let (chosen, left) = segments_at(ui, place, page.is_of_selected, &all);
             page.is_of_selected = chosen.unwrap_or(page.is_of_selected);
             right = left;
+        }
+        for (place, lever, month) in levers.into_iter().rev() {
+            if lever.ui_at(ui, place).clicked() {
+                page.month = month;
+            }
         }
         let note = match (month, &of.job_id) {
             (None, _) => "Reading the fires…".to_owned(),

@@ -4,7 +4,7 @@ use egui::{Align2, CornerRadius, CursorIcon, Key, Rect, Role, Sense, Stroke, Str
 
 use super::super::command::Command;
 use super::super::pipeline_list::NewPipeline;
-use super::super::widgets::{AccessibleName, Field, Lever, Tone, label_at, remark};
+use super::super::widgets::{AccessibleName, Field, Lever, Tone, label_at, levers_before, remark};
 use super::Commands;
 use super::dialogs::{dialog_ui, heading_ui};
 use crate::pipeline::Template;
@@ -44,13 +44,10 @@ pub(crate) fn new_pipeline_ui(ui: &Ui, form: &mut NewPipeline, out: &mut Command
         let make = Command::MakePipeline;
         let text = if form.is_saving { "Creating…" } else { "Create" };
         let lever = Lever::of(ui, &make).text(text).tone(Tone::Primary).enabled_if(form.request().is_some());
-        if lever.ui_before(ui, &mut right, rect, 34.0).clicked() || is_entered {
-            out.push(make);
-        }
         let cancel = Command::CloseOverlay;
-        if Lever::of(ui, &cancel).ui_before(ui, &mut right, rect, 34.0).clicked() {
-            out.push(cancel);
-        }
+        let levers = vec![(Lever::of(ui, &cancel), cancel), (lever, make.clone())];
+        let pulled = levers_before(ui, &mut right, (rect, 34.0), levers);
+        out.extend(pulled.or(is_entered.then_some(make)));
     });
 }
 

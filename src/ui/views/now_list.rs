@@ -219,19 +219,13 @@ fn head_at(
     out: &mut Commands,
 ) {
     let height = theme::LEVER - 4.0;
-    let mut right = rect.right() + 8.0;
-    if section == Section::Recent {
-        all_lever_at(ui, rect, out);
-        right -= 52.0;
-    }
+    let mut right = rect.right() + if section == Section::Recent { -44.0 } else { 8.0 };
     let groups = Lever::of(ui, &Command::GroupNow(page.groups)).text(page.groups.text()).tone(Tone::Quiet);
     let groups = groups.named(format!("Groups: {}", page.groups.text())).with_menu();
-    let groups = groups.ui_before(ui, &mut right, rect, height);
-    menu(&groups, NowGroups::ALL, page.groups, NowGroups::text, Command::GroupNow, out);
+    let place_of_groups = groups.place_before(ui, &mut right, rect, height);
     let order = Lever::of(ui, &Command::OrderNow(page.order)).text(page.order.text()).tone(Tone::Quiet);
     let order = order.named(format!("Order: {}", page.order.text())).with_menu();
-    let order = order.ui_before(ui, &mut right, rect, height);
-    menu(&order, NowOrder::ALL, page.order, NowOrder::text, Command::OrderNow, out);
+    let place_of_order = order.place_before(ui, &mut right, rect, height);
     let mut left = rect.left() + 110.0;
     if page.n_new() > 0 {
         let command = Command::ShowNewRows;
@@ -246,6 +240,13 @@ fn head_at(
             out.push(command);
         }
         left = place.right();
+    }
+    let order = order.ui_at(ui, place_of_order);
+    menu(&order, NowOrder::ALL, page.order, NowOrder::text, Command::OrderNow, out);
+    let groups = groups.ui_at(ui, place_of_groups);
+    menu(&groups, NowGroups::ALL, page.groups, NowGroups::text, Command::GroupNow, out);
+    if section == Section::Recent {
+        all_lever_at(ui, rect, out);
     }
     summary_at(ui, view, Rect::from_min_max(pos2(left + theme::GAP, rect.top()), pos2(right, rect.bottom())));
 }

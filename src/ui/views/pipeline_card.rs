@@ -9,7 +9,7 @@ use egui::{
 use super::super::command::Command;
 use super::super::offers::edit_command;
 use super::super::widgets::{
-    AccessibleName, Card, Icon, Lever, Tone, label_at, one_line, paragraph, text_width,
+    AccessibleName, Card, Icon, Lever, Tone, label_at, levers_before, one_line, paragraph, region, text_width,
 };
 use super::pipelines::job_next;
 use super::run_graph::Graph;
@@ -36,27 +36,21 @@ pub(crate) fn pipeline_card_ui(
     let list = view.store.pipeline_list();
     Card::new(&entry.id).show(ui, |ui, rect| {
         let mut right = rect.right();
-        let close = Command::SelectPipeline(None);
-        if Lever::icon(Icon::Close, close.name()).ui_before(ui, &mut right, rect, 28.0).clicked() {
-            out.push(close);
-        }
-        if let Some(edit) = edit_command(view.store) {
-            let tone = if entry.error.is_some() { Tone::Primary } else { Tone::Plain };
-            if Lever::of(ui, &edit).tone(tone).ui_before(ui, &mut right, rect, 28.0).clicked() {
-                out.push(edit);
-            }
+        let mut levers = Vec::new();
+        if entry.error.is_none() {
+            let job = Command::NewJobOf(entry.id.clone());
+            levers.push((Lever::of(ui, &job).tone(Tone::Quiet), job));
         }
         let folder = Command::Send(Action::OpenFolder(Folder::Of(entry.path.clone())));
         let lever = Lever::of(ui, &folder).text("Show the folder").named("Show the folder of the file");
-        if lever.tone(Tone::Quiet).ui_before(ui, &mut right, rect, 28.0).clicked() {
-            out.push(folder);
+        levers.push((lever.tone(Tone::Quiet), folder));
+        if let Some(edit) = edit_command(view.store) {
+            let tone = if entry.error.is_some() { Tone::Primary } else { Tone::Plain };
+            levers.push((Lever::of(ui, &edit).tone(tone), edit));
         }
-        if entry.error.is_none() {
-            let job = Command::NewJobOf(entry.id.clone());
-            if Lever::of(ui, &job).tone(Tone::Quiet).ui_before(ui, &mut right, rect, 28.0).clicked() {
-                out.push(job);
-            }
-        }
+        let close = Command::SelectPipeline(None);
+        levers.push((Lever::icon(Icon::Close, close.name()), close));
+        out.extend(levers_before(ui, &mut right, (rect, 28.0), levers));
         let left = rect.left() + text_width(ui, &entry.id, theme::strong()) + 14.0;
         let tokens = theme::tokens(ui);
         let (text, font) = match list.edited_with(&entry.path) {
@@ -130,7 +124,10 @@ fn whole_ui(ui: &mut Ui, view: View<'_>, detail: &PipelineDetail, out: &mut Comm
                     n => format!("Parameters: {n}"),
                 },
             );
-            detail.params.iter().for_each(|param| param_ui(ui, param));
+            ui.scope(|ui| {
+                region(ui, Role::List, "Parameters");
+                detail.params.iter().for_each(|param| param_ui(ui, param));
+            });
         });
     });
 }

@@ -133,11 +133,11 @@ pub(crate) fn pipelines_ui(ui: &mut Ui, view: View<'_>, page: &mut PipelineList,
 fn head_ui(ui: &mut Ui, rect: Rect, all: &[api::PipelineView], page: &mut PipelineList, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     let mut right = rect.right() + 8.0;
-    for command in [Command::AskNewPipeline, Command::Send(Action::OpenFolder(Folder::Pipelines))] {
-        if Lever::of(ui, &command).tone(Tone::Quiet).ui_before(ui, &mut right, rect, 28.0).clicked() {
-            out.push(command);
-        }
-    }
+    let levers =
+        [Command::AskNewPipeline, Command::Send(Action::OpenFolder(Folder::Pipelines))].map(|command| {
+            let lever = Lever::of(ui, &command).tone(Tone::Quiet);
+            (lever.place_before(ui, &mut right, rect, 28.0), lever, command)
+        });
     let width = (right - rect.left() - 250.0).clamp(80.0, 220.0);
     let place = Rect::from_center_size(pos2(right - width / 2.0 - 4.0, rect.center().y), vec2(width, 26.0));
     let edit = TextEdit::singleline(&mut page.text)
@@ -148,6 +148,11 @@ fn head_ui(ui: &mut Ui, rect: Rect, all: &[api::PipelineView], page: &mut Pipeli
         .desired_width(width - 18.0);
     let response = ui.put(place, edit);
     response.says(Role::TextInput, "Search pipelines");
+    for (place, lever, command) in levers.into_iter().rev() {
+        if lever.ui_at(ui, place).clicked() {
+            out.push(command);
+        }
+    }
     let n_wrong = all.iter().filter(|entry| entry.error.is_some()).count();
     if n_wrong > 0 {
         let text = format!("{n_wrong} with errors");
@@ -331,12 +336,11 @@ impl Row<'_> {
     fn levers_ui(&self, ui: &mut Ui, rect: Rect, out: &mut Commands) {
         let entry = self.entry;
         let form = (!entry.needs_values).then(|| Command::AskStart(entry.id.clone()));
-        let mut right = rect.right();
-        for (command, width) in [(Some(start_lever(entry)), START), (form, FORM)] {
+        let places = [(form, START + 6.0, FORM), (Some(start_lever(entry)), 0.0, START)];
+        for (command, from_right, width) in places {
             let Some(command) = command else { continue };
-            let place =
-                Rect::from_center_size(pos2(right - width / 2.0, rect.center().y), vec2(width, theme::LEVER));
-            right = place.left() - 6.0;
+            let at = pos2(rect.right() - from_right - width / 2.0, rect.center().y);
+            let place = Rect::from_center_size(at, vec2(width, theme::LEVER));
             let mut lever = Lever::of(ui, &command);
             if width < START {
                 lever = lever.without_icon().tone(Tone::Quiet);

@@ -75,8 +75,8 @@ pub(crate) fn gantt_ui(ui: &mut Ui, page: RunPage<'_>, height: f32, out: &mut Co
         let scale = axis.scale;
         let lanes = rect.with_max_y(rect.bottom() - TIMES).with_min_y(place.bottom());
         let mut scrub = Scrub::new(page.view, (AxisOf::Run, "Time of the run"), scale, whole);
-        scrub.strip(ui, axis.frame().union(lanes), out);
         scrub.levers_at(ui, head, shown.left() - 14.0, out);
+        scrub.strip(ui, axis.frame().union(lanes), out);
         let n_ticks = (scale.x.span() / TICK).floor().max(1.0) as usize;
         for (at, text) in ticks(range, n_ticks, &Local) {
             let x = scale.x(at);

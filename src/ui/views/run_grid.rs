@@ -5,7 +5,7 @@ use egui::{
 };
 
 use super::super::command::Command;
-use super::super::widgets::{AccessibleName, Icon, label_at, numbers_at, sparkline};
+use super::super::widgets::{AccessibleName, Icon, label_at, numbers_at, region, sparkline};
 use super::Commands;
 use crate::run::StepState;
 use crate::ui::{format, theme};
@@ -54,6 +54,7 @@ pub(super) fn grid_ui(ui: &mut Ui, grid: &RunGrid, (columns, room): (&Columns, f
         ROW,
         n_steps,
         |ui, range| {
+            region(ui, Role::List, "Steps of the last runs");
             for at in range {
                 row_ui(ui, grid, (columns, at), out);
             }

@@ -2,15 +2,15 @@
 
 use chrono::TimeDelta;
 use egui::{
-    Align, Align2, CursorIcon, FontId, Layout, Rect, Response, Role, ScrollArea, Sense, Stroke, StrokeKind,
-    Ui, UiBuilder, pos2, vec2,
+    Align2, CursorIcon, FontId, Rect, Response, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder,
+    pos2, vec2,
 };
 
 use super::super::command::{Command, RunTab};
 use super::super::offers::{first_lever, second_lever};
 use super::super::widgets::{
-    AccessibleName, Card, Icon, Lever, label_at, numbers_at, paragraph, progress_bar, region, state_at,
-    text_width,
+    AccessibleName, Card, Icon, Lever, label_at, levers_before, numbers_at, paragraph, progress_bar, region,
+    state_at, text_width,
 };
 use super::log_tail::log_tail_ui;
 use super::run_compare::compare_ui;
@@ -48,33 +48,25 @@ pub(crate) fn run_header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     }
     let Some(entry) = view.store.selected() else { return };
     let run = &entry.run;
-    let mut levers = ui.new_child(
-        UiBuilder::new()
-            .max_rect(Rect::from_min_max(pos2(place.right() + theme::GAP, rect.top()), rect.max))
-            .layout(Layout::right_to_left(Align::Center)),
-    );
-    let more = Lever::icon(Icon::More, format!("More for {}", run.run_id)).ui(&mut levers);
-    menus::more_menu_ui(&more, &entry.run, out);
-    if entry.run.state.is_ended() {
-        let command = Command::AskStartLike(entry.run.run_id.clone());
-        if Lever::of(&levers, &command).ui(&mut levers).clicked() {
-            out.push(command);
-        }
-        if let Some(command) = retry_from(view, entry) {
-            let lever = Lever::of(&levers, &command);
-            let lever = lever.text(command.label().text).named(retry_name(view));
-            if lever.ui(&mut levers).clicked() {
-                out.push(command);
-            }
-        }
+    let mut levers: Vec<(Lever, Command)> = levers_of(entry)
+        .into_iter()
+        .map(Command::Send)
+        .map(|command| (Lever::of_selected(ui, &command), command))
+        .collect();
+    if run.state.is_ended() {
+        levers.extend(retry_from(view, entry).map(|command| {
+            let lever = Lever::of(ui, &command);
+            (lever.text(command.label().text).named(retry_name(view)), command)
+        }));
+        let again = Command::AskStartLike(run.run_id.clone());
+        levers.push((Lever::of(ui, &again), again));
     }
-    for action in levers_of(entry).into_iter().rev() {
-        let command = Command::Send(action);
-        if Lever::of_selected(&levers, &command).ui(&mut levers).clicked() {
-            out.push(command);
-        }
-    }
-    let right = levers.min_rect().left() - theme::GAP;
+    let mut right = rect.right();
+    let more = Lever::icon(Icon::More, format!("More for {}", run.run_id));
+    let place_of_more = more.place_before(ui, &mut right, rect, theme::LEVER);
+    out.extend(levers_before(ui, &mut right, (rect, theme::LEVER), levers));
+    menus::more_menu_ui(&more.ui_at(ui, place_of_more), run, out);
+    let right = right - theme::GAP;
     let left = place.right() + theme::GAP;
     let state = state_text(&entry.run, view);
     let state_width = text_width(ui, &state, theme::body()) + 24.0;

@@ -162,25 +162,25 @@ impl<'a> Scrub<'a> {
         let wider = shown.zoomed(middle, ZOOM, self.whole);
         let narrower = shown.zoomed(middle, 1.0 / ZOOM, self.whole);
         let levers = [
-            ("+", "Show less of the time", narrower),
-            ("all", "Show all of the time", Default::default()),
-            ("−", "Show more of the time", wider),
+            ("−", "Show more of the time", wider, LEVER),
+            ("all", "Show all of the time", Default::default(), LEVER + 8.0),
+            ("+", "Show less of the time", narrower, LEVER),
         ];
-        let mut right = right;
-        for (text, name, to) in levers {
-            let width = if text == "all" { LEVER + 8.0 } else { LEVER };
+        let begins = right - levers.iter().map(|(.., width)| width + 2.0).sum::<f32>();
+        let mut left = begins + 2.0;
+        for (text, name, to, width) in levers {
             let place = Rect::from_center_size(
-                pos2(right - width / 2.0, head.center().y),
+                pos2(left + width / 2.0, head.center().y),
                 vec2(width, head.height().min(22.0)),
             );
+            left = place.right() + 2.0;
             let command = Command::Time(TimeCommand::Show(self.of, to));
             let lever = Lever::of(ui, &command).text(text).named(format!("{name}: {}", self.name));
             if lever.tone(Tone::Quiet).enabled_if(to != shown).ui_at(ui, place).clicked() {
                 out.push(command);
             }
-            right = place.left() - 2.0;
         }
-        right
+        begins
     }
 
     /// Paints the line, and says what was then beside it or to a screen reader.

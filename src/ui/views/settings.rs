@@ -9,7 +9,9 @@ use super::super::command::Command;
 use super::super::limit_form::MachinePage;
 use super::super::offers::SCALES;
 use super::super::settings_form::{KEYS, SettingField, SettingsPage};
-use super::super::widgets::{AccessibleName, Card, Lever, Tone, label_at, paragraph, remark, segments_at};
+use super::super::widgets::{
+    AccessibleName, Card, Lever, Tone, label_at, levers_before, paragraph, remark, segments_at,
+};
 use super::limits_card::limits_card_ui;
 use super::{Commands, View};
 use crate::settings::SettingKey;
@@ -173,13 +175,9 @@ fn save_ui(ui: &mut Ui, rect: Rect, (is_changed, is_saving): (bool, bool), out: 
     }
     let mut right = rect.right();
     let save = Lever::of(ui, &Command::SaveSettings).tone(Tone::Primary).enabled_if(!is_saving);
-    if save.ui_before(ui, &mut right, rect, 28.0).clicked() {
-        out.push(Command::SaveSettings);
-    }
     let revert = Lever::of(ui, &Command::RevertSettings);
-    if revert.ui_before(ui, &mut right, rect, 28.0).clicked() {
-        out.push(Command::RevertSettings);
-    }
+    let levers = vec![(revert, Command::RevertSettings), (save, Command::SaveSettings)];
+    out.extend(levers_before(ui, &mut right, (rect, 28.0), levers));
 }
 
 fn field_ui(ui: &mut Ui, page: &mut SettingsPage, at: usize) {

@@ -10,11 +10,12 @@ use super::super::command::Command;
 use super::super::start_form::{OwnField, ParamField, RunFields, SecretField, StartForm};
 use super::super::widgets::{
     AccessibleName, AtFirst, Field, Icon, Lever, SWITCH, Tone, calendar_ui, caption, choice, choice_of_texts,
-    label_at, numbers_at, one_line, paragraph, remark, switch_at,
+    label_at, levers_before, numbers_at, one_line, paragraph, remark, switch_at,
 };
 use super::path_popup::{Picked, path_ui};
 use super::{Commands, View};
 use crate::pipeline::{ParamType, SecretState};
+use crate::ui::room::Room;
 use crate::ui::{format, theme};
 
 /// The sheet's width; a window below [`NARROW`] is covered whole.
@@ -109,17 +110,13 @@ fn foot_ui(ui: &mut Ui, rect: Rect, form: &StartForm, out: &mut Commands) {
     let mut right = rect.right();
     let text = if form.is_starting { "Starting…" } else { "Start" };
     let start = Lever::of(ui, &Command::StartForm).text(text).tone(Tone::Primary);
-    if start.ui_before(ui, &mut right, rect, 34.0).clicked() {
-        out.push(Command::StartForm);
+    let schedule = Lever::of(ui, &Command::ScheduleForm).enabled_if(form.can_be_scheduled());
+    let cancel = Lever::of(ui, &Command::CloseOverlay);
+    let mut levers = vec![(cancel, Command::CloseOverlay), (start, Command::StartForm)];
+    if Room::of(ui.ctx()) != Room::Tiny {
+        levers.insert(0, (schedule, Command::ScheduleForm));
     }
-    if Lever::of(ui, &Command::CloseOverlay).ui_before(ui, &mut right, rect, 34.0).clicked() {
-        out.push(Command::CloseOverlay);
-    }
-    let schedule = Command::ScheduleForm;
-    let lever = Lever::of(ui, &schedule).enabled_if(form.can_be_scheduled());
-    if lever.ui_before(ui, &mut right, rect, 34.0).clicked() {
-        out.push(schedule);
-    }
+    out.extend(levers_before(ui, &mut right, (rect, 34.0), levers));
     let n_wrong = form.fields.wrong().len();
     if n_wrong > 0 {
         let text = format!("{} to mend", format::count(n_wrong, "field"));

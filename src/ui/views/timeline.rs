@@ -48,9 +48,9 @@ pub(crate) fn timeline_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         let frame = axis.frame();
         let mut scrub =
             Scrub::new(view, (AxisOf::Now, "Time of the machine and the runs"), axis.scale, whole);
-        scrub.strip(ui, frame, out);
         let levers = Rect::from_min_size(inner.min + vec2(0.0, 36.0), vec2(LEVERS, 20.0));
         scrub.levers_at(ui, levers, levers.right(), out);
+        scrub.strip(ui, frame, out);
         limit_labels_at(ui, axis, &limits);
         let top = axis.y(0.0) + CREASE;
         let runs = shown_runs(view, axis);

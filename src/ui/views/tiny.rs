@@ -6,7 +6,8 @@ use egui::{Align2, Id, Rect, Role, ScrollArea, Sense, Ui, pos2, vec2};
 use super::super::command::Command;
 use super::super::offers::{first_lever, second_lever};
 use super::super::widgets::{
-    AccessibleName, Card, Corners, Icon, Lever, RowKind, label_at, numbers_at, progress_bar, row_ui,
+    AccessibleName, Card, Corners, Icon, Lever, RowKind, label_at, levers_before, numbers_at, progress_bar,
+    row_ui,
 };
 use super::running::{place_text, pull_row, state_text};
 use super::{Commands, View};
@@ -21,7 +22,7 @@ pub(crate) fn tiny_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let ended = view.store.recent().take(MAX_ROWS).collect();
     let (title, rows): (_, Vec<&RunEntry>) =
         if living.is_empty() { ("Recent", ended) } else { ("Running", living) };
-    let height = (ui.available_height() - theme::CARD_HEAD - 6.0).max(theme::ROW);
+    let height = (ui.available_height() - theme::CARD_HEAD - 6.0).max(view.row());
     Card::new(title).show(ui, |ui, head| {
         let search = Command::OpenPalette;
         let lever = Lever::of(ui, &search).text("");
@@ -29,7 +30,7 @@ pub(crate) fn tiny_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             out.push(search);
         }
         if rows.is_empty() {
-            let (_, rect) = ui.allocate_space(vec2(ui.available_width(), theme::ROW));
+            let (_, rect) = ui.allocate_space(vec2(ui.available_width(), view.row()));
             let text = if view.store.is_loaded() { "Nothing has run yet" } else { "Reading…" };
             let style = (theme::body(), theme::tokens(ui).muted);
             label_at(ui, rect.center(), Align2::CENTER_CENTER, text, style, rect.width());
@@ -57,17 +58,16 @@ fn run_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, corners: Corners, out: 
     let is_selected = view.store.selected().is_some_and(|selected| selected.run.run_id == run.run_id);
     let kind = RowKind { name: &name, is_selected, corners };
     let row_id = Id::unique(("tiny run", run.run_id.as_str()));
-    let (rect, response) = row_ui(ui, row_id, theme::ROW, &kind);
+    let (rect, response) = row_ui(ui, row_id, view.row(), &kind);
     pull_row(&response, &run.run_id, out);
     let color = tokens.run_state(run.state);
     let mut right = rect.right();
     if !run.state.is_ended() {
-        for action in [second_lever(run), first_lever(run)] {
+        let levers = [first_lever(run), second_lever(run)].map(|action| {
             let command = Command::Send(action);
-            if Lever::of(ui, &command).text("").ui_before(ui, &mut right, rect, theme::LEVER).clicked() {
-                out.push(command);
-            }
-        }
+            (Lever::of(ui, &command).text(""), command)
+        });
+        out.extend(levers_before(ui, &mut right, (rect, theme::lever_in(rect)), levers.into()));
     }
     let (upper, lower) = (rect.center().y - 9.0, rect.center().y + 8.0);
     let mark = Rect::from_center_size(pos2(rect.left() + 6.0, upper), vec2(12.0, 12.0));

@@ -35,6 +35,25 @@ pub(crate) struct Lever {
     opens_menu: bool,
 }
 
+/// The room between two levers.
+const BETWEEN: f32 = 6.0;
+
+/// Puts levers side by side, the last one at the left of `right`, as [`Lever::ui_before`] does. They are made from left to
+/// right, and so the keyboard goes through them. Returns the command of the one that was pulled.
+pub(crate) fn levers_before(
+    ui: &mut Ui,
+    right: &mut f32,
+    (rect, height): (Rect, f32),
+    levers: Vec<(Lever, Command)>,
+) -> Option<Command> {
+    let place =
+        |(lever, command): (Lever, Command)| (lever.place_before(ui, right, rect, height), lever, command);
+    let placed: Vec<_> = levers.into_iter().rev().map(place).collect();
+    let pull =
+        |(place, lever, command): (Rect, Lever, Command)| lever.ui_at(ui, place).clicked().then_some(command);
+    placed.into_iter().rev().filter_map(pull).last()
+}
+
 impl Lever {
     /// A lever for `command`.
     pub(crate) fn of(ui: &Ui, command: &Command) -> Self {
@@ -132,13 +151,19 @@ impl Lever {
         self.ui_at(ui, rect)
     }
 
-    /// Puts it at the left of `right`, `height` high, in the middle of `rect`'s height. `right` moves to where the next
+    /// Its place at the left of `right`, `height` high, in the middle of `rect`'s height. `right` moves to where the next
     /// one ends.
-    pub(crate) fn ui_before(self, ui: &mut Ui, right: &mut f32, rect: Rect, height: f32) -> Response {
+    pub(crate) fn place_before(&self, ui: &Ui, right: &mut f32, rect: Rect, height: f32) -> Rect {
         let size = vec2(self.width(ui), height);
         let at = pos2(*right - size.x / 2.0, rect.center().y);
-        *right -= size.x + 6.0;
-        self.ui_at(ui, Rect::from_center_size(at, size))
+        *right -= size.x + BETWEEN;
+        Rect::from_center_size(at, size)
+    }
+
+    /// Puts it there.
+    pub(crate) fn ui_before(self, ui: &mut Ui, right: &mut f32, rect: Rect, height: f32) -> Response {
+        let place = self.place_before(ui, right, rect, height);
+        self.ui_at(ui, place)
     }
 
     /// Puts it at `rect`: only its icon where there is no room for its word.

@@ -8,6 +8,11 @@ use crate::ui::theme;
 /// The size of one option.
 const SEGMENT: egui::Vec2 = vec2(64.0, 26.0);
 
+/// The width of so many options.
+pub(crate) const fn segments_width<T>(all: &[T]) -> f32 {
+    SEGMENT.x * all.len() as f32
+}
+
 /// Puts the options `all`, each with its text and its name for screen readers, at the right end of `rect`. Returns the
 /// option that was just chosen, and the left end.
 pub(crate) fn segments_at<T: Copy + PartialEq>(
@@ -17,7 +22,7 @@ pub(crate) fn segments_at<T: Copy + PartialEq>(
     all: &[(T, &str, &str)],
 ) -> (Option<T>, f32) {
     let tokens = theme::tokens(ui);
-    let size = vec2(SEGMENT.x * all.len() as f32, SEGMENT.y);
+    let size = vec2(segments_width(all), SEGMENT.y);
     let whole = Rect::from_min_size(pos2(rect.right() - size.x, rect.center().y - size.y / 2.0), size);
     let radius = CornerRadius::same(theme::LEVER_RADIUS);
     ui.painter().rect(whole, radius, tokens.bg, Stroke::new(1.0, tokens.line), StrokeKind::Inside);
