@@ -1,5 +1,7 @@
 //! Runs of every kind of end and jobs of every kind of schedule, made with the real program.
 
+use std::os::unix::net::UnixStream;
+
 use rustix::process::Signal;
 
 use crate::support::process::look_until;
@@ -107,8 +109,9 @@ impl Scenario {
     pub(super) fn serve(&self) -> Running {
         let serve = self.home.start(&["serve", "--stop-runs"]);
         look_until("a server that samples", || {
-            let sees = |name: &str| self.home.data().join(name).exists();
-            (sees("control.sock") && sees("samples.db")).then_some(())
+            // A server before it may have left its socket: only one that listens is asked.
+            let listens = UnixStream::connect(self.home.data().join("control.sock")).is_ok();
+            (listens && self.home.data().join("samples.db").exists()).then_some(())
         });
         serve
     }
