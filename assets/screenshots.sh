@@ -51,7 +51,7 @@ leverframe() { LEVERFRAME_DATA_DIR=$data "$program" "$@" </dev/null; }
 # A past, jobs and a broken file, through the command line as a user would make them.
 make_data() {
     mkdir -p "$data/pipelines"
-    leverframe init "$data/pipelines" >/dev/null
+    leverframe init "$data/pipelines" >/dev/null 2>&1
     # Fails each seventh time, and sometimes takes longer.
     cat >"$data/pipelines/etl-sales.toml" <<EOF
 description = "Loads the sales of yesterday into the warehouse"
@@ -95,10 +95,10 @@ EOF
         leverframe run etl-sales >/dev/null 2>&1 || true
     done
     leverframe run nightly-backup >/dev/null 2>&1 || true
-    leverframe schedule add etl-nightly --pipeline etl-sales --daily 02:00 >/dev/null
-    leverframe schedule add prices --pipeline price-list --weekly "mon 09:00" --tz Europe/Madrid >/dev/null
-    leverframe schedule add backup --pipeline nightly-backup --every 6h >/dev/null
-    leverframe schedule add train --pipeline train-model --after etl-nightly --disabled >/dev/null
+    leverframe schedule add etl-nightly --pipeline etl-sales --daily 02:00 >/dev/null 2>&1
+    leverframe schedule add prices --pipeline price-list --weekly "mon 09:00" --tz Europe/Madrid >/dev/null 2>&1
+    leverframe schedule add backup --pipeline nightly-backup --every 6h >/dev/null 2>&1
+    leverframe schedule add train --pipeline train-model --after etl-nightly --disabled >/dev/null 2>&1
 }
 
 keys() { xdotool key --clearmodifiers "$@"; sleep 0.6; }
@@ -172,7 +172,7 @@ take_all() {
     command "start train-model"; sleep 1
     command "start price-list"; sleep 1
     command "start hello"
-    keys ctrl+1; command "start… nightly"; picture start-form; keys Escape
+    keys ctrl+1; command "again with nightly"; picture start-form; keys Escape
     keys ctrl+1
     picture now 12
     keys Down; keys space; picture now-selected 2
