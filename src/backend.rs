@@ -18,7 +18,7 @@ use crate::monitor::SampleStream;
 use crate::records::{Records, RunRecord};
 use crate::resources::Limits;
 use crate::run::{Decision, Event, RunSummary, StepSummary, StopKind};
-use crate::settings::{FILE, RefusedSetting, SettingEdit, Settings, edit_settings};
+use crate::settings::{FILE, LiveSettings, RefusedSetting, SettingEdit, Settings, edit_settings};
 use crate::store::{DataDir, JobStore};
 
 /// Where commands and questions go. Cheap to clone.
@@ -39,7 +39,7 @@ enum Place {
         /// For what waits for its answer, which must not hold up a command.
         patient: Arc<Connection>,
         dir: DataDir,
-        settings: Arc<Settings>,
+        settings: LiveSettings,
     },
 }
 
@@ -91,7 +91,7 @@ impl Backend {
     ) -> Result<(Self, EngineEvents), ControlError> {
         let (connection, patient) = (Arc::new(Connection::of(client)), Arc::new(Connection::to(dir.path())));
         let events = connection.follow(filter, wake)?;
-        let settings = Arc::new(settings);
+        let settings = LiveSettings::from(settings);
         let place = Place::Remote { connection, patient, dir, settings };
         Ok((Self(place), EngineEvents::Remote(events)))
     }
@@ -104,8 +104,8 @@ impl Backend {
         }
     }
 
-    /// The settings that this process has read.
-    pub fn settings(&self) -> &Settings {
+    /// The settings that this process works with.
+    pub fn settings(&self) -> &LiveSettings {
         match &self.0 {
             Place::Local { handler, .. } => &handler.settings,
             Place::Remote { settings, .. } => settings,
@@ -230,7 +230,11 @@ impl Backend {
         match &self.0 {
             Place::Local { handler, .. } => handler.limits().edit(edits),
             // That engine watches the file.
-            Place::Remote { dir, .. } => edit_settings(&dir.path().join(FILE), edits).map(drop),
+            Place::Remote { dir, settings, .. } => {
+                let edited = edit_settings(&dir.path().join(FILE), edits)?;
+                settings.look_in(&edited.pipeline_dirs);
+                Ok(())
+            }
         }
     }
 

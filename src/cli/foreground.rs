@@ -274,7 +274,8 @@ impl Foreground {
         let remote = self.link.events.remote();
         let (notice, heard) = (remote.and_then(EventStream::closing), remote.and_then(EventStream::heard));
         let since = heard.max(self.seq);
-        let (dir, settings) = (self.link.backend.data_dir().clone(), self.link.backend.settings().clone());
+        let backend = &self.link.backend;
+        let (dir, settings) = (backend.data_dir().clone(), Settings::clone(&backend.settings().now()));
         match join(&dir)? {
             Joined::Client(client) => {
                 let (face, pid) = (client.welcome().engine.face.as_str(), client.welcome().engine.pid);

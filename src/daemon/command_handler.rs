@@ -15,7 +15,7 @@ use crate::monitor::MonitorHandle;
 use crate::records::{Records, RunRecord, definition_of, fresh_definition, refresh_definition};
 use crate::run::{Definition, Plan, RunSummary, StopKind};
 use crate::scheduler::DesktopScheduler;
-use crate::settings::{Catalogue, Settings, read_definition};
+use crate::settings::{Catalogue, LiveSettings, read_definition};
 use crate::store::{DataDir, FireFilter, RunFilter, StoredRun};
 
 /// The process that has an engine, and how it reacts to requests about itself.
@@ -40,7 +40,7 @@ impl Owner {
 #[derive(Clone)]
 pub struct CommandHandler {
     pub(crate) engine: CoreExecutionEngine,
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) settings: LiveSettings,
     jobs: DesktopScheduler,
     owner: Owner,
     pub(crate) monitor: Option<MonitorHandle>,
@@ -52,7 +52,7 @@ impl CommandHandler {
     pub fn new(
         engine: CoreExecutionEngine,
         jobs: DesktopScheduler,
-        settings: Arc<Settings>,
+        settings: LiveSettings,
         owner: Owner,
     ) -> Self {
         let limits = LiveLimits::new(&engine, &settings, None);
@@ -236,7 +236,7 @@ impl CommandHandler {
         }
         let stored = self.stored(run_id)?;
         let path = self.data_dir().path();
-        if let Some(fresh) = fresh_definition(&stored, wants_fresh, path, &self.settings)? {
+        if let Some(fresh) = fresh_definition(&stored, wants_fresh, path, &self.settings.now())? {
             refresh_definition(&self.engine, run_id, &fresh)?;
         }
         Ok(())
@@ -279,7 +279,7 @@ impl CommandHandler {
     }
 
     fn catalogue(&self) -> Catalogue {
-        Catalogue::scan(self.data_dir().path(), &self.settings)
+        Catalogue::scan(self.data_dir().path(), &self.settings.now())
     }
 }
 

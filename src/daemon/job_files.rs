@@ -3,16 +3,16 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::base::tasks::{Task, TaskThread};
+use crate::base::tasks::{Task, TaskBell, TaskThread};
 use crate::diagnostics::NOTICE;
 use crate::files::FolderWatch;
 use crate::scheduler::{DesktopScheduler, SchedulerError};
-use crate::settings::{Catalogue, Settings, file_tables};
+use crate::settings::{Catalogue, LiveSettings, file_tables};
 use crate::store::{DataDir, JobStore, StoredJob};
 
 /// Saving a file is several changes: the folders are read after this time without a change.
@@ -31,7 +31,7 @@ pub(crate) struct JobFiles {
 
 struct Reader {
     dir: DataDir,
-    settings: Arc<Settings>,
+    settings: LiveSettings,
     scheduler: DesktopScheduler,
     /// The problems of the last warnings, so that each is reported once.
     said: Vec<(String, String)>,
@@ -43,41 +43,38 @@ impl JobFiles {
     pub(crate) fn start(
         tasks: &TaskThread,
         dir: &DataDir,
-        settings: Arc<Settings>,
+        settings: LiveSettings,
         scheduler: DesktopScheduler,
     ) -> Self {
-        let own = dir.pipelines_dir();
-        let folders: Vec<_> = std::iter::once(own).chain(settings.pipeline_dirs.iter().cloned()).collect();
+        let live = settings.clone();
         let mut reader = Reader { dir: dir.clone(), settings, scheduler, said: Vec::new() };
         let task = tasks.add(None, |bell| {
             let changed = Arc::new(AtomicBool::new(false));
-            let of_watch = changed.clone();
-            let on_change = move || {
-                of_watch.store(true, Ordering::Release);
-                bell.ring();
-            };
-            let warn = |data_dir: &Path, which: &str, error: &io::Error| {
-                tracing::warn!(
-                    target: NOTICE,
-                    data_dir = %data_dir.display(),
-                    "{which} can't be watched: {error}; a [[schedule]] table that is edited there takes effect at the next start"
-                );
-            };
-            let data_dir = dir.path().to_owned();
-            let on_lost = move |folder: &Path, error: &io::Error| {
-                warn(&data_dir, &format!("the folder {}", folder.display()), error);
+            live.on_folders({
+                let bell = bell.clone();
+                move |_| {
+                    bell.ring();
+                }
+            });
+            let watch_of = {
+                let (data_dir, changed) = (dir.path().to_owned(), changed.clone());
+                move |folders: &[PathBuf]| watch(&data_dir, folders, &changed, &bell)
             };
             // Before the first look, so that no change is missed.
-            let watch = FolderWatch::of_all(&folders, on_change, on_lost);
-            if let Err(error) = &watch {
-                warn(dir.path(), "the folders of pipelines", error);
-            }
+            let mut folders = live.pipeline_folders(reader.dir.path());
+            let mut watched = watch_of(&folders);
             reader.take_over();
             let mut patience = Patience::Idle;
             move |now| {
-                // The watch lasts as long as this closure.
-                let _watch = &watch;
-                let has_changed = changed.swap(false, Ordering::AcqRel);
+                let fresh = live.pipeline_folders(reader.dir.path());
+                let has_others = fresh != folders;
+                if has_others {
+                    // The watch before ends.
+                    (watched, folders) = (watch_of(&fresh), fresh);
+                }
+                // It lasts as long as this closure.
+                let _watched = &watched;
+                let has_changed = changed.swap(false, Ordering::AcqRel) || has_others;
                 match patience.turn(has_changed, now, || reader.has_lost_tables()) {
                     Turn::Wait(time) => time,
                     Turn::TakeOver => {
@@ -89,6 +86,34 @@ impl JobFiles {
         });
         Self { _task: task }
     }
+}
+
+/// Notes in `changed` that a file in one of the folders has changed, and rings, for as long as what is returned lives.
+/// Warns of what can't be watched.
+fn watch(
+    data_dir: &Path,
+    folders: &[PathBuf],
+    changed: &Arc<AtomicBool>,
+    bell: &TaskBell,
+) -> io::Result<FolderWatch> {
+    let (changed, bell) = (changed.clone(), bell.clone());
+    let on_change = move || {
+        changed.store(true, Ordering::Release);
+        bell.ring();
+    };
+    let warn = |data_dir: &Path, which: &str, error: &io::Error| {
+        tracing::warn!(
+            target: NOTICE,
+            data_dir = %data_dir.display(),
+            "{which} can't be watched: {error}; a [[schedule]] table that is edited there takes effect at the next start"
+        );
+    };
+    let of_lost = data_dir.to_owned();
+    let on_lost = move |folder: &Path, error: &io::Error| {
+        warn(&of_lost, &format!("the folder {}", folder.display()), error);
+    };
+    FolderWatch::of_all(folders, on_change, on_lost)
+        .inspect_err(|error| warn(data_dir, "the folders of pipelines", error))
 }
 
 /// What the task waits for before it takes the tables over.
@@ -150,7 +175,7 @@ impl Patience {
 impl Reader {
     /// Whether a job's table that was there at the last reading is missing now.
     fn has_lost_tables(&self) -> bool {
-        let (files, _) = file_tables(&Catalogue::scan(self.dir.path(), &self.settings));
+        let (files, _) = file_tables(&Catalogue::scan(self.dir.path(), &self.settings.now()));
         let unread: HashSet<_> =
             files.iter().filter(|tables| tables.jobs.is_none()).map(|tables| tables.file.as_str()).collect();
         let there: HashSet<_> = files
@@ -172,7 +197,7 @@ impl Reader {
     }
 
     fn take_over(&mut self) {
-        let catalogue = Catalogue::scan(self.dir.path(), &self.settings);
+        let catalogue = Catalogue::scan(self.dir.path(), &self.settings.now());
         let (files, listing) = file_tables(&catalogue);
         let broken = self.broken(&catalogue);
         let mut problems = match self.scheduler.take_over(files, listing) {

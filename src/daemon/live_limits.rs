@@ -16,8 +16,8 @@ use crate::files::SettledWatch;
 use crate::monitor::MonitorHandle;
 use crate::resources::{Limits, Resource};
 use crate::settings::{
-    FILE, LimitParams, LimitView, LimitWords, RefusedSetting, SettingEdit, Settings, edit_settings, edited,
-    replace, settings_text,
+    FILE, LimitParams, LimitView, LimitWords, LiveSettings, RefusedSetting, SettingEdit, Settings,
+    edit_settings, edited, replace, settings_text,
 };
 use crate::store::Retention;
 
@@ -32,6 +32,8 @@ pub(crate) struct LiveLimits(Arc<Shared>);
 struct Shared {
     /// The settings file.
     path: PathBuf,
+    /// Gets the folders of pipelines.
+    live: LiveSettings,
     monitor: Option<MonitorHandle>,
     /// Gets the admission policy with the limits.
     engine: CoreExecutionEngine,
@@ -52,6 +54,7 @@ struct State {
     limits_of_file: Limits,
     admission_of_file: AdmissionPolicy,
     interval_of_file: Duration,
+    folders_of_file: Vec<PathBuf>,
     retention_of_file: Kept,
     /// The last warning, so that it is not repeated.
     said: Option<String>,
@@ -74,24 +77,27 @@ impl LiveLimits {
     /// The limits of `settings` for an engine, which `monitor` measures for.
     pub(crate) fn new(
         engine: &CoreExecutionEngine,
-        settings: &Settings,
+        settings: &LiveSettings,
         monitor: Option<MonitorHandle>,
     ) -> Self {
         let (engine, data_dir) = (engine.clone(), engine.data_dir().path());
+        let live = settings.clone();
+        let settings = live.now();
         let of_file = Settings::load(data_dir).unwrap_or_default();
         let state = State {
             in_force: settings.limits.clone(),
             admission: settings.admission.clone(),
-            retention: Kept::of(settings),
+            retention: Kept::of(&settings),
             retention_of_file: Kept::of(&of_file),
             limits_of_file: of_file.limits,
             admission_of_file: of_file.admission,
             interval_of_file: of_file.monitor_interval,
+            folders_of_file: of_file.pipeline_dirs,
             said: None,
         };
         let listeners = Mutex::default();
         let path = data_dir.join(FILE);
-        Self(Arc::new(Shared { path, monitor, engine, state: Mutex::new(state), listeners }))
+        Self(Arc::new(Shared { path, live, monitor, engine, state: Mutex::new(state), listeners }))
     }
 
     /// Takes over changes of the file, from a moment after now until the task is dropped. Warns once for each problem:
@@ -237,6 +243,10 @@ impl LiveLimits {
             state.admission_of_file = settings.admission.clone();
             state.admission = settings.admission.clone();
             self.admit(state);
+        }
+        if settings.pipeline_dirs != state.folders_of_file {
+            state.folders_of_file.clone_from(&settings.pipeline_dirs);
+            self.0.live.look_in(&settings.pipeline_dirs);
         }
         let kept = Kept::of(settings);
         if kept != state.retention_of_file {

@@ -25,7 +25,7 @@ use crate::diagnostics::NOTICE;
 use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, ShutdownKind};
 use crate::monitor::SampleStream;
 use crate::scheduler::DesktopScheduler;
-use crate::settings::{PipelineFinder, Settings};
+use crate::settings::{LiveSettings, PipelineFinder, Settings};
 use crate::store::{DataDir, DirWatch, JobStore, WalKeeper, WalLimit};
 
 /// How long a successor may take from its start to its request for the lease.
@@ -128,14 +128,14 @@ impl Service {
         let watch = watch
             .inspect_err(|error| tracing::warn!(target: NOTICE, %data_dir, "nothing is measured: {error}"))
             .ok();
-        let settings = Arc::new(settings);
+        let settings = LiveSettings::from(settings);
         let shared =
             Arc::new(Shared { disposition: Mutex::new(Disposition::Unknown), new_holder: Mutex::default() });
         let ended = {
             let shared = shared.clone();
             move || *shared.disposition.lock() = Disposition::Ended
         };
-        let finder = PipelineFinder::new(dir.path(), Settings::clone(&settings));
+        let finder = PipelineFinder::new(dir.path(), settings.clone());
         let find = move |id: &PipelineId| finder.find(id);
         let jobs = match parts {
             Mode::All => DesktopScheduler::open_with(&engine, find)?,

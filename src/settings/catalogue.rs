@@ -100,8 +100,7 @@ impl Catalogue {
     pub fn scan(data_dir: &Path, settings: &Settings) -> Self {
         let mut catalogue = Self::default();
         let mut seen = BTreeMap::new();
-        let own = data_dir.join("pipelines");
-        for folder in std::iter::once(&own).chain(&settings.pipeline_dirs) {
+        for folder in &settings.pipeline_folders(data_dir) {
             match toml_files(folder) {
                 Ok(files) => {
                     for path in files {
@@ -113,7 +112,7 @@ impl Catalogue {
                     }
                 }
                 // A data directory without pipelines is a new one.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && *folder == own => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound && *folder == data_dir.join("pipelines") => {}
                 Err(error) => catalogue.problems.push(format!(
                     "the folder of pipelines {} can't be read: {error}; correct it, or remove it from the settings",
                     folder.display()
@@ -178,9 +177,10 @@ impl Catalogue {
         let Some(folder) = path.parent().and_then(|folder| fs::canonicalize(folder).ok()) else {
             return false;
         };
-        let own = data_dir.join("pipelines");
-        let folders = std::iter::once(&own).chain(&settings.pipeline_dirs);
-        folders.into_iter().any(|known| fs::canonicalize(known).is_ok_and(|known| known == folder))
+        settings
+            .pipeline_folders(data_dir)
+            .into_iter()
+            .any(|known| fs::canonicalize(known).is_ok_and(|known| known == folder))
     }
 
     fn hint(&self, id: &str) -> String {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::catalogue::{Catalogue, CatalogueEntry};
+use super::live::LiveSettings;
 use super::model::Settings;
 use crate::base::id::PipelineId;
 use crate::engine::CoreExecutionEngine;
@@ -20,7 +21,7 @@ use crate::scheduler::{DesktopScheduler, FileTables, JobSpec, Listing, Scheduler
 #[derive(Debug)]
 pub struct PipelineFinder {
     data_dir: PathBuf,
-    settings: Settings,
+    settings: LiveSettings,
     known: Mutex<HashMap<PipelineId, Known>>,
 }
 
@@ -36,8 +37,8 @@ type Stamp = (i64, i64, u64, u64);
 
 impl PipelineFinder {
     /// For the pipelines of a data directory under these settings.
-    pub fn new(data_dir: &Path, settings: Settings) -> Self {
-        Self { data_dir: data_dir.to_owned(), settings, known: Mutex::default() }
+    pub fn new(data_dir: &Path, settings: impl Into<LiveSettings>) -> Self {
+        Self { data_dir: data_dir.to_owned(), settings: settings.into(), known: Mutex::default() }
     }
 
     /// The definition of this id: as its file says, or as it said when it was last valid.
@@ -51,7 +52,7 @@ impl PipelineFinder {
         {
             return Ok(definition.clone());
         }
-        let catalogue = Catalogue::scan(&self.data_dir, &self.settings);
+        let catalogue = Catalogue::scan(&self.data_dir, &self.settings.now());
         match catalogue.find(id.as_str()) {
             Ok(definition) => {
                 let stamp = stamp_of(&definition.path);

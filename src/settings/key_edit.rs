@@ -23,6 +23,8 @@ pub enum SettingKey {
     KeepLogs,
     /// `[retention] fires`.
     KeepFires,
+    /// `[pipelines] dirs`: a folder a line.
+    PipelineDirs,
     /// A group in `[groups]`, by its name.
     Group(String),
 }
@@ -36,6 +38,7 @@ impl SettingKey {
             Self::KeepPerPipeline => ("retention", "runs_per_pipeline"),
             Self::KeepLogs => ("retention", "logs"),
             Self::KeepFires => ("retention", "fires"),
+            Self::PipelineDirs => ("pipelines", "dirs"),
             Self::Group(name) => ("groups", name),
         }
     }
@@ -45,6 +48,7 @@ impl SettingKey {
     fn value(&self, text: &str) -> Value {
         match self {
             Self::KeepRuns | Self::KeepLogs | Self::KeepFires => Value::from(text),
+            Self::PipelineDirs => Value::from_iter(text.lines()),
             Self::MaxRuns | Self::KeepPerPipeline | Self::Group(_) => {
                 text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from)
             }
@@ -90,12 +94,12 @@ pub(crate) fn edit_settings(path: &Path, edits: &[SettingEdit]) -> Result<Settin
         vec![RefusedSetting { key: None, why: format!("{why}; edit {} by hand", path.display()) }]
     };
     let text = settings_text(path).map_err(|error| of_file(error.to_string()))?;
-    Settings::read(&text, path).map_err(|error| of_file(error.to_string()))?;
+    let before = Settings::read(&text, path).map_err(|error| of_file(error.to_string()))?;
     let refused: Vec<RefusedSetting> = edits
         .iter()
         .filter_map(|edit| {
             let why = match with_values(&text, [edit]).map(|new| Settings::read(&new, path)) {
-                Ok(Ok(_)) => return None,
+                Ok(Ok(after)) => no_folder(&before, &after)?,
                 Ok(Err(SettingsError::Invalid(problems))) => {
                     problems.into_iter().map(|problem| problem.message).next().unwrap_or_default()
                 }
@@ -114,6 +118,12 @@ pub(crate) fn edit_settings(path: &Path, edits: &[SettingEdit]) -> Result<Settin
         replace(path, &new).map_err(|error| of_file(format!("the file can't be written: {error}")))?;
     }
     Ok(settings)
+}
+
+/// Says which folder is named anew and is none. One that was named before may be away for a while.
+fn no_folder(before: &Settings, after: &Settings) -> Option<String> {
+    let mut fresh = after.pipeline_dirs.iter().filter(|folder| !before.pipeline_dirs.contains(folder));
+    fresh.find(|folder| !folder.is_dir()).map(|folder| format!("there is no folder {}", folder.display()))
 }
 
 /// The settings with these values in them; `text` is what they are now, and valid.
@@ -147,7 +157,11 @@ pub(crate) fn values_in(text: &str) -> Vec<(SettingKey, String)> {
         let (table, name) = key.place();
         let value = document.get(table)?.as_table_like()?.get(name)?.as_value()?;
         let number = value.as_integer().map(|number| number.to_string());
-        number.or_else(|| value.as_str().map(str::to_owned))
+        let lines = || {
+            let lines: Option<Vec<&str>> = value.as_array()?.iter().map(Value::as_str).collect();
+            lines.map(|lines| lines.join("\n"))
+        };
+        number.or_else(|| value.as_str().map(str::to_owned)).or_else(lines)
     };
     let groups = document.get("groups").and_then(Item::as_table_like);
     let groups = groups.into_iter().flat_map(|groups| groups.iter()).map(|(name, _)| name.to_owned());
@@ -157,6 +171,7 @@ pub(crate) fn values_in(text: &str) -> Vec<(SettingKey, String)> {
         SettingKey::KeepPerPipeline,
         SettingKey::KeepLogs,
         SettingKey::KeepFires,
+        SettingKey::PipelineDirs,
     ];
     let keys = keys.into_iter().chain(groups.map(SettingKey::Group));
     keys.filter_map(|key| said(&key).map(|said| (key, said))).collect()
@@ -206,6 +221,23 @@ mod tests {
         assert_eq!(new, "[retention]\nlogs = \"2GiB\"\n");
         assert_eq!(with_values(&new, &[edit(SettingKey::KeepLogs, None)]).unwrap(), "[retention]\n");
         assert_eq!(with_values("", &[edit(SettingKey::MaxRuns, None)]).unwrap(), "");
+    }
+
+    #[test]
+    fn folders_of_pipelines_are_added_and_removed_and_one_that_is_none_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("settings.toml");
+        std::fs::write(&path, "[pipelines]\ndirs = [\"gone\"] # mine\n").unwrap();
+        std::fs::create_dir(dir.path().join("more")).unwrap();
+        let edited = |said| edit_settings(&path, &[edit(SettingKey::PipelineDirs, said)]);
+        let settings = edited(Some("gone\nmore")).unwrap();
+        assert_eq!(settings.pipeline_dirs, [dir.path().join("gone"), dir.path().join("more")]);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "[pipelines]\ndirs = [\"gone\", \"more\"] # mine\n");
+        assert_eq!(values_in(&text), [(SettingKey::PipelineDirs, "gone\nmore".to_owned())]);
+        let refused = edited(Some("gone\nmore\nnone")).unwrap_err();
+        assert!(refused[0].why.starts_with("there is no folder ") && refused[0].why.ends_with("/none"));
+        assert_eq!(edited(None).unwrap().pipeline_dirs, Vec::<std::path::PathBuf>::new());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use toml_edit::{DocumentMut, Item, RawString, Table, TableLike, Value};
+use toml_edit::{Array, DocumentMut, Item, RawString, Table, TableLike, Value};
 
 use super::limit_params::LimitParams;
 
@@ -44,14 +44,26 @@ pub(crate) fn edited(text: &str, params: &LimitParams) -> Result<String, String>
 
 /// Has a table say `said` under `key`, with the comments that stand at it.
 pub(super) fn say(table: &mut dyn TableLike, key: &str, said: Value) {
-    match table.get_mut(key).and_then(Item::as_value_mut) {
-        Some(old) if old.as_str() == said.as_str() && old.as_integer() == said.as_integer() => {}
-        Some(old) => {
+    match (table.get_mut(key).and_then(Item::as_value_mut), &said) {
+        (Some(Value::Array(old)), Value::Array(said)) => list(old, said),
+        (Some(old), _) if old.as_str() == said.as_str() && old.as_integer() == said.as_integer() => {}
+        (Some(old), _) => {
             let decor = old.decor().clone();
             *old = said;
             *old.decor_mut() = decor;
         }
-        None => drop(table.insert(key, toml_edit::value(said))),
+        (None, _) => drop(table.insert(key, toml_edit::value(said))),
+    }
+}
+
+/// Has a list hold the texts of `said`: those that stay keep their comments, new ones come last.
+fn list(old: &mut Array, said: &Array) {
+    let texts: Vec<&str> = said.iter().filter_map(Value::as_str).collect();
+    old.retain(|value| value.as_str().is_some_and(|text| texts.contains(&text)));
+    for text in texts {
+        if !old.iter().any(|value| value.as_str() == Some(text)) {
+            old.push(text);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod key_edit;
 mod keys;
 mod limit_edit;
 mod limit_params;
+mod live;
 mod model;
 mod table_edit;
 
@@ -17,6 +18,7 @@ pub(crate) use key_edit::{edit_settings, settings_text, values_in};
 pub use keys::{key_table, schema};
 pub(crate) use limit_edit::{edited, replace};
 pub use limit_params::{LimitParams, LimitProblem, LimitView, LimitWords};
+pub use live::LiveSettings;
 pub(crate) use model::{FILE, in_lines};
 pub use model::{Settings, SettingsError};
 pub(crate) use table_edit::edit_file;

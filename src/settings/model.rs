@@ -92,6 +92,11 @@ impl Settings {
         }
     }
 
+    /// The folders of pipelines, that of the data directory first.
+    pub(crate) fn pipeline_folders(&self, data_dir: &Path) -> Vec<PathBuf> {
+        [data_dir.join("pipelines")].into_iter().chain(self.pipeline_dirs.iter().cloned()).collect()
+    }
+
     /// Reads the text of the file at `path`.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! The form of the settings: what was typed, what is wrong with it, and what is to be saved. It paints nothing.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::path_picker::PathPicker;
 use crate::settings::{RefusedSetting, SettingEdit, SettingKey};
 use crate::window::{Action, SettingsView};
 
@@ -27,12 +29,13 @@ impl SettingField {
 }
 
 /// The keys that always have a field.
-pub(super) const KEYS: [SettingKey; 5] = [
+pub(super) const KEYS: [SettingKey; 6] = [
     SettingKey::MaxRuns,
     SettingKey::KeepRuns,
     SettingKey::KeepPerPipeline,
     SettingKey::KeepLogs,
     SettingKey::KeepFires,
+    SettingKey::PipelineDirs,
 ];
 
 /// The window's state of the page of settings.
@@ -44,6 +47,10 @@ pub(super) struct SettingsPage {
     pub(super) fields: Vec<SettingField>,
     /// The name and the number of a new group.
     pub(super) new_group: (String, String),
+    /// A folder that is to be looked for pipelines in.
+    pub(super) new_folder: String,
+    /// The open picker of that folder.
+    pub(super) picker: Option<PathPicker>,
     pub(super) refused: Vec<RefusedSetting>,
     pub(super) is_saving: bool,
 }
@@ -78,13 +85,14 @@ impl SettingsPage {
             // They are read again.
             self.fields.retain(|field| !matches!(field.key, SettingKey::Group(_)) || !field.saved.is_empty());
             self.new_group = Default::default();
+            self.new_folder.clear();
             self.known = None;
         }
         self.refused = refused;
     }
 
     pub(super) fn is_changed(&self) -> bool {
-        self.fields.iter().any(SettingField::is_changed) || !self.new_group.0.trim().is_empty()
+        self.request().is_some()
     }
 
     /// Undoes the changes.
@@ -93,6 +101,7 @@ impl SettingsPage {
             field.text = field.saved.clone();
         }
         self.new_group = Default::default();
+        self.new_folder.clear();
         self.refused.clear();
     }
 
@@ -113,11 +122,36 @@ impl SettingsPage {
         (!name.is_empty()).then(|| SettingKey::Group(name.to_owned()))
     }
 
+    /// The text of a field, to that of the folders the new one.
+    fn whole<'a>(&self, field: &'a SettingField) -> Cow<'a, str> {
+        let new = self.new_folder.trim();
+        if field.key != SettingKey::PipelineDirs || new.is_empty() {
+            return Cow::Borrowed(&field.text);
+        }
+        Cow::Owned(format!("{}\n{new}", field.text).trim().to_owned())
+    }
+
+    /// The folders that are looked for pipelines in besides that of the data directory.
+    pub(super) fn folders(&self) -> impl Iterator<Item = &str> {
+        let field = self.fields.iter().find(|field| field.key == SettingKey::PipelineDirs);
+        field.into_iter().flat_map(|field| field.text.lines())
+    }
+
+    /// Looks no longer for pipelines in this folder.
+    pub(super) fn remove_folder(&mut self, folder: &str) {
+        let rest: Vec<&str> = self.folders().filter(|known| *known != folder).collect();
+        let rest = rest.join("\n");
+        if let Some(field) = self.fields.iter_mut().find(|field| field.key == SettingKey::PipelineDirs) {
+            field.text = rest;
+        }
+    }
+
     /// The action that saves the changes; none without any.
     pub(super) fn request(&self) -> Option<Action> {
         let said = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        let changed = self.fields.iter().filter(|field| field.is_changed());
-        let edits = changed.map(|field| SettingEdit { key: field.key.clone(), said: said(&field.text) });
+        let texts = self.fields.iter().map(|field| (field, self.whole(field)));
+        let changed = texts.filter(|(field, text)| text.trim() != field.saved);
+        let edits = changed.map(|(field, text)| SettingEdit { key: field.key.clone(), said: said(&text) });
         // A group without a number is refused with a sentence, not left out.
         let new =
             self.new_key().map(|key| SettingEdit { key, said: Some(self.new_group.1.trim().to_owned()) });
@@ -151,8 +185,8 @@ mod tests {
             (group("a"), "2"),
         ])));
         let texts: Vec<_> = page.fields.iter().map(|field| field.text.as_str()).collect();
-        assert_eq!(texts, [" 3 ", "30d", "", "", "", "2"]);
-        page.fields[5].text.clear();
+        assert_eq!(texts, [" 3 ", "30d", "", "", "", "", "2"]);
+        page.fields[6].text.clear();
         page.new_group = ("b".to_owned(), "1".to_owned());
         let edit = |key, said: Option<&str>| SettingEdit { key, said: said.map(str::to_owned) };
         let edits =

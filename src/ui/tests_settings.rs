@@ -91,6 +91,25 @@ fn a_value_is_typed_and_saved_and_the_file_is_read_again() {
 }
 
 #[test]
+fn folders_of_pipelines_are_added_and_removed_and_one_that_is_none_is_refused() {
+    let mut scene = opened(&[(SettingKey::PipelineDirs, "/srv/jobs\n~/more")]);
+    assert!(scene.shows("Folder of pipelines: /srv/jobs") && scene.shows("Folder of pipelines: ~/more"));
+    scene.pull("Remove the folder /srv/jobs");
+    assert!(!scene.shows("Folder of pipelines: /srv/jobs"));
+    type_into(&mut scene, "Another folder of pipelines", "/srv/none");
+    let edit = SettingEdit { key: SettingKey::PipelineDirs, said: Some("~/more\n/srv/none".to_owned()) };
+    assert_eq!(scene.pull("Save settings"), [Action::SaveSettings(vec![edit])]);
+    let why = "there is no folder /srv/none".to_owned();
+    scene.tell(AppUpdate::SettingsSaved(vec![RefusedSetting { key: Some(SettingKey::PipelineDirs), why }]));
+    assert!(scene.shows("there is no folder /srv/none"));
+    let asked = scene.pull("Browse for Another folder of pipelines");
+    assert_eq!(asked, [Action::LoadFolder("/srv/none".into())]);
+    scene.press(Modifiers::NONE, Key::Escape);
+    scene.pull("Revert settings");
+    assert!(scene.shows("Folder of pipelines: /srv/jobs") && !scene.shows("Save settings"));
+}
+
+#[test]
 fn what_is_refused_is_said_at_its_row_and_can_be_reverted() {
     let mut scene = opened(&[]);
     type_into(&mut scene, "Runs at once: further ones wait", "0");

@@ -69,13 +69,15 @@ impl LeverframeWindow {
 
     /// Asks what lies in the folder that the open picker of a path shows.
     pub(super) fn want_folder(&mut self) {
-        let fields = if let Overlay::Start(form) = &self.state.overlay {
-            Some(&form.fields)
+        let page = self.state.page;
+        let picker = if let Overlay::Start(form) = &self.state.overlay {
+            form.fields.picker.as_ref()
+        } else if page == Page::Settings {
+            self.state.settings.picker.as_ref()
         } else {
-            let job = self.state.schedule.form.as_ref().filter(|_| self.state.page == Page::Schedule);
-            job.and_then(|job| job.run.as_ref())
+            let job = self.state.schedule.form.as_ref().filter(|_| page == Page::Schedule);
+            job.and_then(|job| job.run.as_ref()?.picker.as_ref())
         };
-        let picker = fields.and_then(|fields| fields.picker.as_ref());
         self.store.want_folder(picker.map(|picker| picker.asked.clone()));
     }
 

@@ -1,13 +1,9 @@
-//! What lies in a folder, for the picker of paths. It is read on a thread of its own, because a folder of a network that
-//! is gone does not answer, and other lookups must not wait for it.
+//! What lies in a folder, for the picker of paths. Reading it is bounded in entries and time, as far as the file system
+//! answers: one of a network that is gone does not.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use super::port::{AppUpdate, UpdateSender};
-use crate::base::thread;
 
 /// The most entries of a folder that are listed.
 pub const MAX_ENTRIES: usize = 5000;
@@ -34,22 +30,12 @@ pub struct FolderContent {
     pub problem: Option<String>,
 }
 
-/// Starts to read a folder; its content is sent as [`AppUpdate::Folder`].
-///
-/// # Errors
-/// The system has no thread left.
-pub(crate) fn send_folder(updates: UpdateSender, asked: PathBuf) -> std::io::Result<()> {
-    let read = move || {
-        let content = Arc::new(read_folder(&asked, MAX_ENTRIES));
-        // Fails when the window is gone.
-        let _ = updates.send(AppUpdate::Folder { asked, content });
-    };
-    // Not joined: a folder that does not answer must not keep the window open.
-    thread::short("lf-folder", read)?.detach();
-    Ok(())
+/// Reads a folder, and at most [`MAX_ENTRIES`] of it.
+pub(crate) fn read_folder(asked: &Path) -> FolderContent {
+    read_at_most(asked, MAX_ENTRIES)
 }
 
-fn read_folder(asked: &Path, max: usize) -> FolderContent {
+fn read_at_most(asked: &Path, max: usize) -> FolderContent {
     let folder = asked.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/")).to_owned();
     let mut content = FolderContent { folder, entries: Vec::new(), is_cut: false, problem: None };
     let found = match fs::read_dir(&content.folder) {
@@ -101,7 +87,7 @@ mod tests {
         fs::write(place.path().join("a.csv"), "").unwrap();
         std::os::unix::fs::symlink(place.path().join("zoo"), place.path().join("link")).unwrap();
         for asked in ["", "a.csv", "gone/further"] {
-            let content = read_folder(&place.path().join(asked), 10);
+            let content = read_at_most(&place.path().join(asked), 10);
             assert_eq!(names(&content), ["Data", "link", "zoo", "a.csv"], "{asked}");
             assert_eq!(content.folder, place.path().join(""), "{asked}");
             assert!(!content.is_cut && content.problem.is_none());
@@ -114,8 +100,8 @@ mod tests {
         for n in 0..12 {
             fs::write(place.path().join(n.to_string()), "").unwrap();
         }
-        let content = read_folder(place.path(), 10);
+        let content = read_at_most(place.path(), 10);
         assert_eq!((content.entries.len(), content.is_cut), (10, true));
-        assert!(!read_folder(place.path(), 12).is_cut);
+        assert!(!read_at_most(place.path(), 12).is_cut);
     }
 }

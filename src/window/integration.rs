@@ -2,9 +2,11 @@
 //! waits for it: slow work is done on other threads.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
 
 use super::controller::{WindowController, serve};
 use super::look::WindowLook;
@@ -53,7 +55,7 @@ struct Started {
     /// Applies updates to the store of a program without a window.
     applying: Option<Applying>,
     /// Reads the pipelines again after a change. None when the kernel has no watches left.
-    _pipelines: Option<FolderWatch>,
+    _pipelines: PipelineWatch,
     /// Reads the limits of another process's engine again after a change. None likewise.
     _limits: Option<SettledWatch>,
 }
@@ -348,21 +350,44 @@ fn forward(controller: &WindowController, mut events: EngineEvents) {
     let _ = controller.updates.send(AppUpdate::ReadyToClose);
 }
 
-/// Reads the pipelines now and whenever one of their folders changes.
-fn watch_pipelines(controller: &WindowController) -> Option<FolderWatch> {
-    let own = controller.backend.data_dir().pipelines_dir();
-    let folders = std::iter::once(&own).chain(&controller.backend.settings().pipeline_dirs);
+/// The watch of the folders of pipelines, which follows the settings.
+type PipelineWatch = Arc<Mutex<Option<FolderWatch>>>;
+
+/// Reads the pipelines now and whenever one of their folders changes, or other folders are theirs.
+fn watch_pipelines(controller: &WindowController) -> PipelineWatch {
     let wanted = Arc::new(AtomicBool::new(true));
     controller.lookup(Lookup::Pipelines(wanted.clone()));
-    let lookups = controller.lookups.clone();
-    let on_change = move || {
+    let data_dir = controller.backend.data_dir().path().to_owned();
+    let (lookups, updates) = (controller.lookups.clone(), controller.updates.clone());
+    let look = move || {
         // Saving a file is several changes; one lookup afterwards is enough.
         if !wanted.swap(true, Ordering::AcqRel) {
             // If that thread is gone, so is the window.
             let _ = lookups.send(Lookup::Pipelines(wanted.clone()));
         }
     };
-    let updates = controller.updates.clone();
+    let look_anew = look.clone();
+    let open = move |settings: &Settings| {
+        let folders = settings.pipeline_folders(&data_dir);
+        watch_folders(&folders, look.clone(), updates.clone())
+    };
+    let watch = Arc::new(Mutex::new(open(&controller.backend.settings().now())));
+    let of_listener = Arc::downgrade(&watch);
+    controller.backend.settings().on_folders(move |settings| {
+        if let Some(watch) = of_listener.upgrade() {
+            *watch.lock() = open(settings);
+            look_anew();
+        }
+    });
+    watch
+}
+
+/// Calls `look` whenever a file in one of these folders changes; warns of those that can't be watched.
+fn watch_folders(
+    folders: &[PathBuf],
+    look: impl Fn() + Send + Sync + 'static,
+    updates: UpdateSender,
+) -> Option<FolderWatch> {
     let warn = move |what: String, error: &io::Error| {
         let action = format!("watch {what}");
         let message = format!("{error}; a pipeline that is edited there shows at the next start");
@@ -372,7 +397,7 @@ fn watch_pipelines(controller: &WindowController) -> Option<FolderWatch> {
     let warn_of_all = warn.clone();
     let on_lost =
         move |folder: &Path, error: &io::Error| warn(format!("the folder {}", folder.display()), error);
-    FolderWatch::of_all(folders, on_change, on_lost)
+    FolderWatch::of_all(folders, look, on_lost)
         .inspect_err(|error| warn_of_all("the folders of pipelines".to_owned(), error))
         .ok()
 }

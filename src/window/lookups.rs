@@ -1,6 +1,7 @@
 //! The window's lookups of runs, pipelines and logs, on a thread of their own: a lookup may wait for a disk, the window
 //! does not.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,7 @@ use super::delete_runs::delete_runs;
 use super::editor::edit;
 use super::estimates::read_estimates;
 use super::fires_file::{export_fires, folder_for_files};
-use super::folder::send_folder;
+use super::folder::read_folder;
 use super::history_page::HistoryReader;
 use super::job_page::{job_detail, job_names, job_page};
 use super::log_thread::LogThread;
@@ -130,7 +131,7 @@ impl Lookups {
             Lookup::Asked(action) => return self.look_up_asked(action),
             Lookup::Pipelines(is_wanted) => {
                 is_wanted.store(false, Ordering::Release);
-                let catalogue = Catalogue::scan(data_dir.path(), backend.settings());
+                let catalogue = Catalogue::scan(data_dir.path(), &backend.settings().now());
                 AppUpdate::Pipelines(listed(catalogue))
             }
             Lookup::RecentRuns => {
@@ -255,7 +256,7 @@ impl Lookups {
             Action::SaveJob(form) => self.save_job(*form),
             Action::LoadStart(of) => AppUpdate::StartBasis(Arc::new(StartBasis::read(&of, &backend)?)),
             Action::LoadFolder(folder) => {
-                let sent = send_folder(self.controller.updates.clone(), folder);
+                let sent = self.send_folder(folder);
                 return sent.map(|()| None).map_err(|error| Error::impossible(error.to_string()));
             }
             // The marks are read each time: another window on this directory may have added some.
@@ -312,6 +313,19 @@ impl Lookups {
         let controller = self.controller.clone();
         let painter = thread::short("lf-log-tail", move || paint(&controller, &key, &growth))?;
         self.following = Some(Following { follower: handle, threads: [waiter, painter] });
+        Ok(())
+    }
+
+    /// Starts to read a folder; its content is sent. On a thread of its own, and not joined: a folder that does not answer
+    /// keeps neither other lookups waiting nor the window open.
+    fn send_folder(&self, asked: PathBuf) -> std::io::Result<()> {
+        let updates = self.controller.updates.clone();
+        let read = move || {
+            let content = Arc::new(read_folder(&asked));
+            // Fails when the window is gone.
+            let _ = updates.send(AppUpdate::Folder { asked, content });
+        };
+        thread::short("lf-folder", read)?.detach();
         Ok(())
     }
 

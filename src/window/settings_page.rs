@@ -34,7 +34,7 @@ impl SettingsView {
             Ok(text) => (values_in(&text), None),
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
-        let further = backend.settings().pipeline_dirs.iter().cloned();
+        let further = backend.settings().now().pipeline_dirs.clone().into_iter();
         let paths = [
             ("Data", data_dir.path().to_owned()),
             ("Settings", file),

@@ -1,15 +1,16 @@
 //! Limits that change while an engine lives, and a window before somebody else's engine: over real engines and samples.
 
 use std::fs;
+use std::path::Path;
 
 use leverframe::api::{GetLimits, Handles, SetLimit};
 use leverframe::control::{ControlClient, OWN_NAME};
 use leverframe::engine::{EventBus, HostStart, ShutdownKind};
 use leverframe::resources::{Resource, Threshold};
 use leverframe::run::EventKind;
-use leverframe::settings::{LimitParams, LimitView, Settings};
+use leverframe::settings::{LimitParams, LimitView, SettingEdit, SettingKey, Settings};
 use leverframe::store::DataDir;
-use leverframe::window::{AppUpdate, ExecutionIntegration, HistorySpan, WindowPort, window_port};
+use leverframe::window::{Action, AppUpdate, ExecutionIntegration, HistorySpan, WindowPort, window_port};
 use serde_json::json;
 
 use super::{Home, waiting};
@@ -88,6 +89,43 @@ fn a_limit_that_is_set_is_raised_and_cleared_while_the_engine_lives_and_stands_i
     let refusal = desk.handle(SetLimit { params: params(short) }).unwrap_err().to_string();
     assert!(refusal.contains("settings.toml:1:10"), "{refusal}");
     assert_eq!(fs::read_to_string(&file).expect("it is there"), "limits = 7");
+    drop(window);
+    integration.shutdown(ShutdownKind::LeaveSteps);
+}
+
+/// Waits until the window lists exactly the pipelines of these ids from a folder.
+fn wait_for_pipelines(window: &WindowPort, folder: &Path, ids: &[&str]) {
+    wait_for(window, "the pipelines", |update| {
+        let AppUpdate::Pipelines(listed) = update else { return None };
+        let of_folder = listed.iter().filter(|entry| entry.path.starts_with(folder));
+        let mut listed: Vec<_> = of_folder.map(|entry| entry.id.as_str()).collect();
+        listed.sort_unstable();
+        (listed == ids).then_some(())
+    });
+}
+
+#[test]
+fn a_folder_of_pipelines_is_looked_into_from_the_save_on_and_no_longer_once_it_is_removed() {
+    let home = Home::new();
+    let file = home.file("data/settings.toml", OTHERS);
+    let scheduled = |id: &str| {
+        format!("id = \"{id}\"\n[[schedule]]\ndaily = \"02:30\"\n[[step]]\nid = \"a\"\nrun = \"true\"\n")
+    };
+    home.file("jobs/alpha.toml", &scheduled("alpha"));
+    let folder = home.data().with_file_name("jobs");
+    let (window, mut integration) = own_window(&home);
+    wait_for_pipelines(&window, &folder, &[]);
+    let said = Some(folder.display().to_string());
+    let edit = SettingEdit { key: SettingKey::PipelineDirs, said };
+    window.send(Action::SaveSettings(vec![edit])).expect("it is sent");
+    wait_for_pipelines(&window, &folder, &["alpha"]);
+    look_until("its job", || home.say(&["schedule", "list"]).out.contains("alpha").then_some(()));
+    home.file("jobs/beta.toml", &scheduled("beta"));
+    wait_for_pipelines(&window, &folder, &["alpha", "beta"]);
+    look_until("the other job", || home.say(&["schedule", "list"]).out.contains("beta").then_some(()));
+    // As in an editor.
+    fs::write(&file, OTHERS).expect("a file");
+    wait_for_pipelines(&window, &folder, &[]);
     drop(window);
     integration.shutdown(ShutdownKind::LeaveSteps);
 }

@@ -51,7 +51,7 @@ impl Hall {
         let owner = Owner::without_window(ProcessKind::Library, || {});
         let find = |id: &PipelineId| Err(format!("there is no pipeline {id}"));
         let jobs = DesktopScheduler::open_with(&engine, find).expect("a scheduler");
-        let desk = CommandHandler::new(engine.clone(), jobs, Arc::new(Settings::default()), owner);
+        let desk = CommandHandler::new(engine.clone(), jobs, Settings::default().into(), owner);
         let Served { listener, last_seq, on_hand_over } = served;
         let options = ControlOptions {
             handler: Arc::new(desk.clone()),

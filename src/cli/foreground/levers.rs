@@ -12,6 +12,7 @@ use crate::base::id::RunId;
 use crate::daemon::{Joined, ServeFor, join};
 use crate::engine::ShutdownKind;
 use crate::run::RunState;
+use crate::settings::Settings;
 
 impl Foreground {
     /// Ctrl-C: stops the run, the second time by force. If another process drives the run, the operator is asked first,
@@ -101,7 +102,8 @@ impl Foreground {
     /// Continues with the engine that has taken over, if there is one. Otherwise it is looked for when this process
     /// continues.
     fn follow_elsewhere(&mut self, run_id: &RunId) -> Result<(), Failure> {
-        let (dir, settings) = (self.link.backend.data_dir().clone(), self.link.backend.settings().clone());
+        let backend = &self.link.backend;
+        let (dir, settings) = (backend.data_dir().clone(), Settings::clone(&backend.settings().now()));
         if let Ok(Joined::Client(client)) = join(&dir) {
             self.link = Link::live(client, dir, settings, run_id, self.seq)?;
         }

@@ -1,6 +1,8 @@
 //! The settings: how the window looks, what may run at once, how much history is kept, the limits, and where everything
 //! lies. What is chosen or saved takes effect at once, except where a row says when.
 
+use std::path::PathBuf;
+
 use egui::{
     Align2, Rect, Role, ScrollArea, Sense, Stroke, TextEdit, ThemePreference, Ui, UiBuilder, pos2, vec2,
 };
@@ -8,11 +10,13 @@ use egui::{
 use super::super::command::Command;
 use super::super::limit_form::MachinePage;
 use super::super::offers::SCALES;
+use super::super::path_picker::PathPicker;
 use super::super::settings_form::{KEYS, SettingField, SettingsPage};
 use super::super::widgets::{
-    AccessibleName, Card, Lever, Tone, label_at, levers_before, paragraph, remark, segments_at,
+    AccessibleName, Card, Icon, Lever, Tone, label_at, levers_before, paragraph, remark, segments_at,
 };
 use super::limits_card::limits_card_ui;
+use super::path_popup::{Picked, path_ui};
 use super::{Commands, View};
 use crate::settings::SettingKey;
 use crate::ui::{format, theme};
@@ -35,6 +39,7 @@ pub(crate) fn settings_ui(
         if width < WIDE {
             look_ui(ui, view, out);
             values_ui(ui, view, page, out);
+            folders_ui(ui, view, page);
             limits_card_ui(ui, view, machine, out);
             places_ui(ui, view, out);
             return;
@@ -55,6 +60,7 @@ pub(crate) fn settings_ui(
         });
         let right = column(1.0, &mut |ui| {
             values_ui(ui, view, page, out);
+            folders_ui(ui, view, page);
             places_ui(ui, view, out);
         });
         ui.allocate_space(vec2(width, left.max(right) - top.y + 2.0));
@@ -130,6 +136,7 @@ fn words(key: &SettingKey) -> (&str, &'static str, &'static str) {
         SettingKey::KeepPerPipeline => ("Completed runs", "How many of each pipeline are kept", "200"),
         SettingKey::KeepLogs => ("Logs", "How much all of them may take", "10GiB"),
         SettingKey::KeepFires => ("Fires", "How long their record is kept", "400d"),
+        SettingKey::PipelineDirs => ("Folders of pipelines", "Besides that of the data directory", "none"),
         SettingKey::Group(name) => (name, "Runs of this group at once", "any"),
     }
 }
@@ -159,7 +166,8 @@ fn values_ui(ui: &mut Ui, view: View<'_>, page: &mut SettingsPage, out: &mut Com
         let text = "from the next clean-up on, at the latest in a day";
         let style = (theme::small(), tokens.muted);
         label_at(ui, rect.right_center(), Align2::RIGHT_CENTER, text, style, rect.width() - 170.0);
-        for at in (0..KEYS.len().min(page.fields.len())).filter(|at| !at_once(&KEYS[*at])) {
+        let is_here = |key: &SettingKey| !at_once(key) && *key != SettingKey::PipelineDirs;
+        for at in (0..KEYS.len().min(page.fields.len())).filter(|at| is_here(&KEYS[*at])) {
             field_ui(ui, page, at);
         }
     });
@@ -238,13 +246,56 @@ fn new_group_ui(ui: &mut Ui, page: &mut SettingsPage) {
     wrong_ui(ui, wrong.as_deref());
 }
 
+/// The folders that are looked for pipelines in, and the field for another one. They are saved with the values.
+fn folders_ui(ui: &mut Ui, view: View<'_>, page: &mut SettingsPage) {
+    let tokens = theme::tokens(ui);
+    let Some(settings) = view.store.settings() else { return };
+    let key = SettingKey::PipelineDirs;
+    let wrong = page.wrong(&key).map(str::to_owned);
+    Card::new("Folders of pipelines").show(ui, |ui, rect| {
+        let text = "besides that of the data directory";
+        let style = (theme::small(), tokens.muted);
+        label_at(ui, rect.right_center(), Align2::RIGHT_CENTER, text, style, rect.width() - 170.0);
+        let folders: Vec<String> = page.folders().map(str::to_owned).collect();
+        for folder in &folders {
+            let (_, rect) = ui.allocate_space(vec2(ui.available_width(), theme::ROW_SMALL + 8.0));
+            ui.painter().hline(rect.x_range(), rect.top(), Stroke::new(1.0, tokens.line));
+            let rect = rect.shrink2(vec2(theme::GAP, 0.0));
+            let mut right = rect.right();
+            let remove = Lever::icon(Icon::Cross, format!("Remove the folder {folder}")).text("Remove");
+            let remove = remove.without_icon().tone(Tone::Plain);
+            if remove.ui_before(ui, &mut right, rect, theme::LEVER - 2.0).clicked() {
+                page.remove_folder(folder);
+            }
+            let style = (theme::mono(), tokens.text);
+            let width = right - rect.left();
+            let shown = label_at(ui, rect.left_center(), Align2::LEFT_CENTER, &**folder, style, width);
+            let response = ui.interact(shown, ui.scope_id().with(("folder", folder)), Sense::hover());
+            response.says(Role::Label, &format!("Folder of pipelines: {folder}"));
+        }
+        let rect = row_ui(ui, "Another folder", "Its files are pipelines from the save on");
+        let place = Rect::from_min_max(pos2(rect.right() - 2.0 * FIELD, rect.top()), rect.max);
+        let name = "Another folder of pipelines";
+        edit_ui(ui, place, (name, "/srv/pipelines"), &mut page.new_folder, wrong.is_some());
+        let field = Rect::from_center_size(place.center(), vec2(place.width(), 30.0));
+        match path_ui(ui, view, (field, name), &mut page.picker) {
+            Some(Picked::Opened) => {
+                let own = settings.places.iter().find(|place| place.what == "Pipelines");
+                let own = own.map_or_else(PathBuf::new, |place| place.path.clone());
+                // An absolute path takes the place of the other.
+                page.picker = Some(PathPicker::new(name, own.join(page.new_folder.trim())));
+            }
+            Some(Picked::Path(path)) => page.new_folder = path.to_string_lossy().into_owned(),
+            None => {}
+        }
+        wrong_ui(ui, wrong.as_deref());
+    });
+}
+
 fn places_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     let Some(settings) = view.store.settings() else { return };
-    Card::new("Where it lies").show(ui, |ui, rect| {
-        let text = "`[pipelines] dirs` in the settings adds folders, from the next start on";
-        let style = (theme::small(), tokens.muted);
-        label_at(ui, rect.right_center(), Align2::RIGHT_CENTER, text, style, rect.width() - 110.0);
+    Card::new("Where it lies").show(ui, |ui, _| {
         for Place { what, path, exists } in &settings.places {
             let shown = path.display().to_string();
             let (_, rect) = ui.allocate_space(vec2(ui.available_width(), theme::ROW_SMALL + 8.0));
