@@ -62,7 +62,7 @@ fn placed_levers(ui: &Ui, view: View<'_>, rect: Rect) -> Vec<(Rect, Lever, Comma
         placed.push((place, lever, command));
     };
     for (command, is_active) in all_levers(view.store).into_iter().rev() {
-        let lever = Lever::of(ui, &command).enabled_if(is_active);
+        let lever = Lever::of(&command).enabled_if(is_active);
         let lever = if is_wide { lever } else { lever.text("") };
         let width = lever.width(ui);
         put(lever, width, command);
@@ -74,9 +74,9 @@ fn placed_levers(ui: &Ui, view: View<'_>, rect: Rect) -> Vec<(Rect, Lever, Comma
         (quiet, orders.quiet.is_some(), api::EndQuiet {}.into(), tokens.paused),
     ];
     for (command, is_in_force, end, color) in of_orders {
-        let lever = Lever::of(ui, &command).without_icon();
+        let lever = Lever::of(&command).without_icon();
         let lever = if is_in_force { lever.tone(Tone::Marked(color)) } else { lever };
-        let widest = Lever::of(ui, &Command::Send(Action::Do(end))).without_icon().width(ui);
+        let widest = Lever::of(&Command::Send(Action::Do(end))).without_icon().width(ui);
         put(lever, widest, command);
     }
     placed.reverse();
@@ -182,7 +182,7 @@ impl Notice {
         response.says(Role::Alert, &format!("{}: {}", self.title, self.text));
         let mut right = rect.right() - 4.0;
         let lever = |(command, text): (Command, String)| {
-            (Lever::of(ui, &command).text(text.clone()).named(text), command)
+            (Lever::of(&command).text(text.clone()).named(text), command)
         };
         let levers = self.levers.into_iter().map(lever).collect();
         out.extend(levers_before(ui, &mut right, (rect, theme::LEVER - 4.0), levers));

@@ -83,7 +83,7 @@ fn filter_ui(ui: &mut Ui, view: View<'_>, page: &mut HistoryState, out: &mut Com
         });
         page.set_time(time, view.now);
         let clear = Command::ClearRunFilter;
-        let lever = Lever::of(ui, &clear).enabled_if(is_filtered);
+        let lever = Lever::of(&clear).enabled_if(is_filtered);
         let room = ui.available_width() - lever.width(ui) - 8.0;
         let edit = TextEdit::singleline(&mut page.text)
             .id(ui.scope_id().with("history text"))
@@ -153,7 +153,7 @@ fn head_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &mut HistoryState, out
     let n_new = view.store.history().n_new();
     if n_new > 0 {
         let command = Command::ShowNewRuns;
-        let lever = Lever::of(ui, &command).tone(Tone::Marked(tokens.accent)).text(format!("{n_new} new"));
+        let lever = Lever::of(&command).tone(Tone::Marked(tokens.accent)).text(format!("{n_new} new"));
         if lever.ui_before(ui, &mut right, rect, 28.0).clicked() {
             out.push(command);
         }
@@ -314,7 +314,7 @@ fn foot_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &HistoryState, out: &m
     let mut right = rect.right();
     if n_marked > 0 {
         let levers = [Command::RetryMarked, Command::AskDeleteMarked, Command::UnmarkRuns]
-            .map(|command| (Lever::of(ui, &command), command));
+            .map(|command| (Lever::of(&command), command));
         out.extend(levers_before(ui, &mut right, (rect, 28.0), levers.into()));
     } else {
         let text = "Ctrl or Shift marks several, M the selected one";

@@ -66,7 +66,7 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     }
     let run = Command::Send(Action::Do(api::RunJobNow { job_id: job_id.clone() }.into()));
     let place = Rect::from_center_size(pos2(rect.right() - LEVER / 2.0, y), vec2(LEVER, theme::LEVER));
-    if Lever::of(ui, &run).ui_at(ui, place).clicked() {
+    if Lever::of(&run).ui_at(ui, place).clicked() {
         out.push(run);
     }
     let marks_left = place.left() - 24.0 - MARK * MAX_MARKS as f32;

@@ -135,7 +135,7 @@ fn head_ui(ui: &mut Ui, rect: Rect, all: &[api::PipelineView], page: &mut Pipeli
     let mut right = rect.right() + 8.0;
     let levers =
         [Command::AskNewPipeline, Command::Send(Action::OpenFolder(Folder::Pipelines))].map(|command| {
-            let lever = Lever::of(ui, &command).tone(Tone::Quiet);
+            let lever = Lever::of(&command).tone(Tone::Quiet);
             (lever.place_before(ui, &mut right, rect, 28.0), lever, command)
         });
     let width = (right - rect.left() - 250.0).clamp(80.0, 220.0);
@@ -198,7 +198,7 @@ fn nothing_ui(ui: &mut Ui, height: f32, is_empty: bool, out: &mut Commands) {
     ui.interact(shown, ui.scope_id().with("nothing"), Sense::hover()).says(Role::Label, text);
     if is_empty {
         let new = Command::AskNewPipeline;
-        let lever = Lever::of(ui, &new).tone(Tone::Primary).named("Create the first pipeline");
+        let lever = Lever::of(&new).tone(Tone::Primary).named("Create the first pipeline");
         let size = vec2(lever.width(ui), theme::LEVER);
         let place = Rect::from_center_size(rect.center() + vec2(0.0, 16.0), size);
         if lever.ui_at(ui, place).clicked() {
@@ -337,7 +337,7 @@ impl Row<'_> {
             let Some(command) = command else { continue };
             let at = pos2(rect.right() - from_right - width / 2.0, rect.center().y);
             let place = Rect::from_center_size(at, vec2(width, theme::LEVER));
-            let mut lever = Lever::of(ui, &command);
+            let mut lever = Lever::of(&command);
             if width < START {
                 lever = lever.without_icon().tone(Tone::Quiet);
             }
@@ -437,7 +437,7 @@ pub(crate) fn first_start_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             }
             None => (Command::Send(Action::OpenFolder(Folder::Pipelines)), "Open the folder".to_owned()),
         };
-        let lever = Lever::of(ui, &command).text(text).tone(Tone::Primary);
+        let lever = Lever::of(&command).text(text).tone(Tone::Primary);
         let size = vec2(lever.width(ui) + 24.0, 36.0);
         let place = Rect::from_center_size(pos2(middle, rect.top() + 154.0), size);
         if view.store.pipelines().is_some() && lever.ui_at(&mut child, place).clicked() {

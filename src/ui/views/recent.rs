@@ -108,12 +108,12 @@ fn levers_ui(ui: &mut Ui, rect: Rect, run: &RunSummary, is_selected: bool, out: 
     let place = |left: f32, width: f32| Rect::from_min_size(pos2(left, top), vec2(width, theme::LEVER));
     if state.is_resumable() {
         let command = Command::Send(first_lever(run));
-        if Lever::of(ui, &command).ui_at(ui, place(rect.left(), FIRST)).clicked() {
+        if Lever::of(&command).ui_at(ui, place(rect.left(), FIRST)).clicked() {
             out.push(command);
         }
     }
     let again = Command::Send(Action::Do(api::Command::start_like(&run.pipeline_id, run_id)));
-    if Lever::of(ui, &again).ui_at(ui, place(rect.left() + FIRST + 6.0, SECOND)).clicked() {
+    if Lever::of(&again).ui_at(ui, place(rect.left() + FIRST + 6.0, SECOND)).clicked() {
         out.push(again);
     }
     let more = place(rect.right() - theme::LEVER, theme::LEVER);

@@ -175,7 +175,7 @@ impl<'a> Scrub<'a> {
             );
             left = place.right() + 2.0;
             let command = Command::Time(TimeCommand::Show(self.of, to));
-            let lever = Lever::of(ui, &command).text(text).named(format!("{name}: {}", self.name));
+            let lever = Lever::of(&command).text(text).named(format!("{name}: {}", self.name));
             if lever.tone(Tone::Quiet).enabled_if(to != shown).ui_at(ui, place).clicked() {
                 out.push(command);
             }
