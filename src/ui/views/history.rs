@@ -269,7 +269,8 @@ fn turn_by_input(ui: &Ui, rect: Rect, page: &mut HistoryState, n_known: usize) {
 fn bar_ui(ui: &Ui, rect: Rect, page: &mut HistoryState, n_known: usize) {
     let tokens = theme::tokens(ui);
     let shown = page.rows();
-    let response = ui.interact(rect, ui.scope_id().with("history bar"), Sense::click_and_drag());
+    // Without the keyboard, which scrolls the rows themselves.
+    let response = ui.interact(rect, ui.scope_id().with("history bar"), Sense::CLICK | Sense::DRAG);
     response.says(Role::ScrollBar, &rows_text(page, n_known, true));
     let n_hidden = n_known.saturating_sub(shown.len()).max(1);
     let thumb = (rect.height() * shown.len() as f32 / n_known as f32).clamp(24.0, rect.height());

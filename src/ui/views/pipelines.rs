@@ -1,8 +1,8 @@
 //! The pipelines: each with its last outcomes, its median and its next fire, and below them the selected one.
 
 use egui::{
-    Align2, CornerRadius, CursorIcon, Rect, Response, Role, ScrollArea, Sense, TextEdit, Ui, UiBuilder, pos2,
-    vec2,
+    Align2, CornerRadius, CursorIcon, Rect, Response, Role, ScrollArea, Sense, Stroke, StrokeKind, TextEdit,
+    Ui, UiBuilder, pos2, vec2,
 };
 
 use super::super::command::{Command, Page};
@@ -10,8 +10,8 @@ use super::super::offers::start_lever;
 use super::super::pipeline_list::PipelineList;
 use super::super::state::Overlay;
 use super::super::widgets::{
-    AccessibleName, Card, Corners, Icon, Lever, RowKind, Tone, label_at, numbers_at, paragraph, row_ui,
-    state_at,
+    AccessibleName, Card, Corners, Icon, Lever, RowKind, Tone, is_pulled_by_key, label_at, numbers_at,
+    paragraph, row_ui, state_at, stepped,
 };
 use super::job_row::wall_text;
 use super::pipeline_card::pipeline_card_ui;
@@ -378,10 +378,14 @@ pub(super) fn job_next(job: &JobBrief, view: View<'_>) -> (String, String) {
     }
 }
 
-/// The last runs, the newest at the right; a click opens one. Not stops of the Tab key: the row's name counts them.
+/// The last runs, the newest at the right; a click opens one. All of them are one stop of the Tab key.
 fn marks_ui(ui: &mut Ui, view: View<'_>, facts: &PipelineFacts, left: egui::Pos2, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     let first = MAX_MARKS - facts.marks.len().min(MAX_MARKS);
+    let strip = Rect::from_min_size(left - vec2(2.0, 12.0), vec2(MARK * MAX_MARKS as f32 + 2.0, 24.0));
+    let strip = ui.interact(strip, ui.scope_id().with(("marks", &facts.id)), Sense::click());
+    let stepped_to = stepped(ui, &strip, facts.marks.len());
+    let mut said = format!("Last runs of {}", facts.id);
     for (at, mark) in facts.marks.iter().enumerate() {
         let x = left.x + MARK * (first + at) as f32;
         let rect = Rect::from_min_size(pos2(x, left.y - 8.0), vec2(MARK - 2.0, 16.0));
@@ -399,10 +403,18 @@ fn marks_ui(ui: &mut Ui, view: View<'_>, facts: &PipelineFacts, left: egui::Pos2
             ui.interact(rect.expand2(vec2(1.0, 4.0)), ui.scope_id().with(&mark.run_id), Sense::CLICK);
         let when = format::when(mark.started_at, view.now);
         let text = format!("{} {}, {when}, took {}", mark.run_id, mark.state, format::duration(mark.took));
-        if response.on_hover_cursor(CursorIcon::PointingHand).tip(&text).clicked() {
+        let is_stepped_to = stepped_to == Some(at);
+        if is_stepped_to {
+            let ring = Stroke::new(1.5, tokens.accent);
+            ui.painter().rect_stroke(rect.expand(2.0), 3.0, ring, StrokeKind::Outside);
+            said = format!("{said}: {text}");
+        }
+        let is_clicked = response.on_hover_cursor(CursorIcon::PointingHand).tip(&text).clicked();
+        if is_clicked || is_stepped_to && is_pulled_by_key(&strip) {
             out.push(Command::OpenRun(mark.run_id.clone()));
         }
     }
+    strip.says(Role::Button, &said);
 }
 
 /// The first page while nothing has ever run: what it is for, and what to do first.
