@@ -400,7 +400,7 @@ impl Command {
                 .icon(Icon::List)
                 .tooltip("Every graph and plot as a tree that is walked by keys")
                 .key(CTRL, Key::O),
-            Self::CloseOverlay => Label::new("Cancel"),
+            Self::CloseOverlay => Label::new("Cancel").key(NONE, Key::Escape),
             Self::AskQuit => Label::new("Quit…").key(CTRL, Key::Q),
             Self::MarkAway(AwayMark::All(_)) => Label::new("Mark all as handled").icon(Icon::Check),
             Self::MarkAway(AwayMark::Handled(_)) => Label::new("Skip")

@@ -9,7 +9,8 @@ use egui::{Key, Modifiers, Rect};
 use egui_kittest::Node;
 use egui_kittest::kittest::NodeT;
 
-use super::command::{Page, RunTab};
+use super::command::{Command, Page, RunTab};
+use super::offers::with_shortcut;
 use super::schedule_page::ScheduleTab;
 use super::tests::{Scene, id, now, run, scene, snapshot};
 use super::{
@@ -259,6 +260,42 @@ fn what_has_the_focus_is_marked_on_every_page() {
             assert!(is_marked, "{page}: {named:?} at {rect:?}");
         }
         assert!(!seen.is_empty(), "{page}");
+    }
+}
+
+#[test]
+fn a_control_says_the_key_that_does_the_same() {
+    let mut said = HashSet::new();
+    for (page, scene) in pages() {
+        let window = scene.harness.state().as_ref().unwrap();
+        let mut keyed = with_shortcut(&window.store, window.state.page);
+        keyed.push(Command::CloseOverlay);
+        let ctx = &scene.harness.ctx;
+        for node in nodes(&scene) {
+            let (data, name) = (node.accesskit_node(), name_of(&node));
+            let key = data.data().keyboard_shortcut();
+            let command = keyed.iter().find(|command| name == command.name());
+            let is_control = data.data().supports_action(AccessAction::Click);
+            if let Some(command) = command.filter(|_| is_control) {
+                let wanted = command.label().shortcut.map(|shortcut| ctx.format_shortcut(&shortcut));
+                assert_eq!(key, wanted.as_deref(), "{name} on {page}");
+            }
+            said.extend(key.map(|key| (name, key.to_owned())));
+        }
+    }
+    let has = |name: &str, key: &str| said.contains(&(name.to_owned(), key.to_owned()));
+    for (name, key) in [
+        ("History", "Ctrl+2"),
+        ("Search or do anything", "Ctrl+K"),
+        ("Pause alfabeta-1", "Space"),
+        ("Stop alfabeta-1", "Ctrl+Backspace"),
+        ("Edit books.toml", "Ctrl+E"),
+        ("Search the log", "Ctrl+F"),
+        ("Close the log", "Escape"),
+        ("Save limits", "Ctrl+S"),
+        ("Close the form", "Escape"),
+    ] {
+        assert!(has(name, key), "{name}: {key} in {said:#?}");
     }
 }
 

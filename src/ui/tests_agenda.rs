@@ -73,6 +73,18 @@ fn a_click_on_a_fire_of_the_day_selects_its_job() {
 }
 
 #[test]
+fn the_fires_of_the_day_are_gone_through_by_keys_and_one_selects_its_job() {
+    let mut scene = jobs();
+    scene.tell(day(&[6, 12]));
+    scene.sent();
+    scene.harness.get_by_label_contains("The next 24 hours: 2 fires").focus();
+    scene.harness.run();
+    scene.press(Modifiers::NONE, Key::Home);
+    assert!(scene.shows("; backup at 20:00"));
+    assert!(scene.press(Modifiers::NONE, Key::Enter).contains(&Action::LoadJob(id("backup"))));
+}
+
+#[test]
 fn the_month_counts_what_ran_and_what_is_to_come_and_a_day_opens_its_fires() {
     let mut scene = jobs();
     scene.sent();

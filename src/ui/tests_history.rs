@@ -271,6 +271,19 @@ fn the_trend_shows_the_memory_and_the_steps_of_its_runs_on_the_same_columns() {
 }
 
 #[test]
+fn the_grid_is_gone_through_by_keys_and_a_cell_selects_its_run() {
+    let mut scene = of_one_pipeline();
+    scene.harness.get_by_label_contains("parse in the last runs").focus();
+    scene.harness.run();
+    let of = |n: usize| format!("; parse of {}: ", job(n).run_id);
+    assert!(scene.shows(&of(0)), "the newest first");
+    scene.press(Modifiers::NONE, Key::ArrowLeft);
+    assert!(scene.shows(&of(1)));
+    let sent = scene.press(Modifiers::NONE, Key::Enter);
+    assert!(sent.contains(&Action::SelectRun(Some(job(1).run_id))), "{sent:?}");
+}
+
+#[test]
 fn the_steps_can_be_hidden() {
     let mut scene = of_one_pipeline();
     scene.pull("Hide the steps");

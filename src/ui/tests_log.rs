@@ -135,6 +135,20 @@ fn what_is_typed_is_searched_and_f3_steps_through_the_hits() {
 }
 
 #[test]
+fn lines_are_selected_by_keys_alone() {
+    let mut scene = with_lines(100);
+    scene.harness.get_by_label("90: text 89").focus();
+    scene.harness.run();
+    scene.press(Modifiers::NONE, Key::Space);
+    for _ in 0..2 {
+        scene.press(Modifiers::NONE, Key::Tab);
+    }
+    scene.press(Modifiers::SHIFT, Key::Space);
+    let sent = scene.pull("Copy lines");
+    assert!(sent.contains(&Action::AskLog(LogQuestion::Copy(89..92))), "{sent:?}");
+}
+
+#[test]
 fn selected_lines_are_copied() {
     let mut scene = with_lines(100);
     scene.harness.get_by_label("90: text 89").click();

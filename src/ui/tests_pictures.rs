@@ -142,11 +142,11 @@ fn levers_of_every_tone() {
         let (pause, resume) = (send(api::Command::pause(&run_id)), send(api::Command::resume(&run_id)));
         let stop = send(api::Command::stop(&run_id, StopKind::Graceful));
         ui.horizontal_centered(|ui| {
-            Lever::of(ui, &pause).ui(ui);
-            Lever::of(ui, &resume).tone(Tone::Marked(paused)).ui(ui);
-            Lever::of(ui, &stop).enabled_if(false).ui(ui);
-            Lever::of(ui, &Command::NewJob).tone(Tone::Primary).ui(ui);
-            Lever::of(ui, &Command::OpenPalette).tone(Tone::Field).ui(ui);
+            Lever::of(&pause).ui(ui);
+            Lever::of(&resume).tone(Tone::Marked(paused)).ui(ui);
+            Lever::of(&stop).enabled_if(false).ui(ui);
+            Lever::of(&Command::NewJob).tone(Tone::Primary).ui(ui);
+            Lever::of(&Command::OpenPalette).tone(Tone::Field).ui(ui);
             Lever::icon(Icon::More, "More").ui(ui);
         });
     });

@@ -117,6 +117,22 @@ fn a_row_says_how_the_last_runs_went_how_long_they_take_and_when_the_next_one_is
 }
 
 #[test]
+fn the_last_runs_are_gone_through_by_keys_and_each_can_be_opened() {
+    let mut scene = pipelines(vec![view("books", None)]);
+    scene.tell(AppUpdate::PipelineFacts(vec![facts("books")]));
+    scene.harness.get_by_label("Last runs of books").focus();
+    scene.harness.run();
+    assert!(scene.shows("Last runs of books: books-1 completed"), "the newest first");
+    scene.press(Modifiers::NONE, Key::ArrowLeft);
+    assert!(scene.shows("Last runs of books: books-2 failed"));
+    scene.press(Modifiers::NONE, Key::Home);
+    scene.press(Modifiers::NONE, Key::ArrowLeft);
+    assert!(scene.shows("Last runs of books: books-3 completed"));
+    let sent = scene.press(Modifiers::NONE, Key::Enter);
+    assert!(sent.contains(&Action::SelectRun(Some(id("books-3")))), "{sent:?}");
+}
+
+#[test]
 fn a_run_that_ends_is_looked_up_again_and_a_living_one_shows_in_its_row() {
     let mut scene = pipelines(vec![view("books", None)]);
     scene.tell(AppUpdate::PipelineFacts(vec![facts("books")]));

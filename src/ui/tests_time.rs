@@ -135,6 +135,20 @@ fn keys_move_the_line_zoom_and_open_the_log() {
 }
 
 #[test]
+fn at_its_end_a_zoomed_axis_goes_on_with_the_line_that_keys_move() {
+    let mut scene = two_runs();
+    slider(&scene, NOW).focus();
+    scene.harness.run();
+    scene.press(Modifiers::NONE, Key::Plus);
+    let zoomed = shown(&scene, AxisOf::Now);
+    for _ in 0..20 {
+        scene.press(Modifiers::SHIFT, Key::ArrowLeft);
+    }
+    let moved = shown(&scene, AxisOf::Now);
+    assert!(moved != zoomed && moved != Shown::All, "{moved:?}");
+}
+
+#[test]
 fn the_levers_zoom_around_the_line_and_back() {
     let mut scene = two_runs();
     scene.pull(&format!("Show less of the time: {NOW}"));

@@ -88,7 +88,7 @@ fn head_ui(ui: &mut Ui, view: View<'_>, page: &AwayPage, out: &mut Commands) {
     let text = format!("What happened from {since} to {until}, and was not handled yet");
     let command = Command::MarkAway(AwayMark::All(page.until));
     let mut right = rect.right();
-    if Lever::of(ui, &command).ui_before(ui, &mut right, rect, theme::LEVER).clicked() {
+    if Lever::of(&command).ui_before(ui, &mut right, rect, theme::LEVER).clicked() {
         out.push(command);
     }
     let style = (theme::body(), tokens.muted);
@@ -140,7 +140,7 @@ fn card_ui(ui: &mut Ui, view: View<'_>, kind: AwayKind, items: &[&AwayItem], out
         let what = title(kind).to_lowercase();
         let keys = items.iter().map(|item| item.key.clone()).collect();
         let mark = Command::MarkAway(AwayMark::Handled(keys));
-        let lever = Lever::of(ui, &mark).text(format!("{} all", skip_word(kind)));
+        let lever = Lever::of(&mark).text(format!("{} all", skip_word(kind)));
         let skip = lever.named(format!("{} all: {what}", skip_word(kind))).tone(Tone::Quiet);
         let place_of_skip = skip.place_before(ui, &mut right, rect, height);
         let mut sent: Vec<Command> = Vec::new();
@@ -156,7 +156,7 @@ fn card_ui(ui: &mut Ui, view: View<'_>, kind: AwayKind, items: &[&AwayItem], out
             AwayKind::Alert | AwayKind::TakenBack => "",
         };
         if let Some(first) = sent.first().filter(|_| items.len() > 1 && !text.is_empty()) {
-            let lever = Lever::of(ui, first).text(text).named(format!("{text}: {what}")).tone(Tone::Quiet);
+            let lever = Lever::of(first).text(text).named(format!("{text}: {what}")).tone(Tone::Quiet);
             if lever.ui_before(ui, &mut right, rect, height).clicked() {
                 out.extend(sent);
                 let keys = items.iter().map(|item| item.key.clone()).collect();
@@ -303,19 +303,19 @@ fn item_row_ui(ui: &mut Ui, view: View<'_>, item: &AwayItem, corners: Corners, o
     let [first, second, third] = LEVERS.map(&mut place);
     let handled = Command::MarkAway(AwayMark::Handled(vec![item.key.clone()]));
     if let Some(command) = away_lever(item, view.store)
-        && Lever::of(ui, &command).ui_at(ui, first).clicked()
+        && Lever::of(&command).ui_at(ui, first).clicked()
     {
         out.extend([command, handled.clone()]);
     }
     if let Some(command) = opens.last() {
-        let lever = Lever::of(ui, command).without_icon().text("Open").named(format!("Open {name}"));
+        let lever = Lever::of(command).without_icon().text("Open").named(format!("Open {name}"));
         is_opened |= lever.ui_at(ui, second).clicked();
     }
     if is_opened {
         out.extend(opens);
     }
     let word = skip_word(item.kind());
-    let lever = Lever::of(ui, &handled).without_icon().text(word).named(format!("{word} {name}, {when}"));
+    let lever = Lever::of(&handled).without_icon().text(word).named(format!("{word} {name}, {when}"));
     if lever.tone(Tone::Quiet).ui_at(ui, third).clicked() {
         out.push(handled);
     }
@@ -328,7 +328,7 @@ fn ended_ui(ui: &mut Ui, view: View<'_>, page: &AwayPage, out: &mut Commands) {
     }
     Card::new("Ended").count(page.n_ended).show(ui, |ui, rect| {
         let command = Command::Show(Page::History);
-        let lever = Lever::of(ui, &command).without_icon().tone(Tone::Quiet);
+        let lever = Lever::of(&command).without_icon().tone(Tone::Quiet);
         let mut right = rect.right() + 12.0;
         if lever.ui_before(ui, &mut right, rect, theme::LEVER - 4.0).clicked() {
             out.push(command);

@@ -82,9 +82,9 @@ pub(crate) fn backfill_ui(ui: &Ui, view: View<'_>, form: &mut BackfillForm, out:
             (false, None) => "Run".to_owned(),
         };
         let may_run = n_instants.is_some() && form.request().is_some();
-        let lever = Lever::of(ui, &run).text(text).tone(Tone::Primary).enabled_if(may_run);
+        let lever = Lever::of(&run).text(text).tone(Tone::Primary).enabled_if(may_run);
         let cancel = Command::CloseOverlay;
-        let levers = vec![(Lever::of(ui, &cancel), cancel), (lever, run)];
+        let levers = vec![(Lever::of(&cancel), cancel), (lever, run)];
         out.extend(levers_before(ui, &mut right, (rect, 34.0), levers));
     });
 }

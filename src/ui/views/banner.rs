@@ -65,7 +65,7 @@ fn placed_levers(ui: &Ui, view: View<'_>, rect: Rect) -> Vec<(Rect, Lever, Comma
         placed.push((place, lever, command));
     };
     for (command, is_active) in all_levers(view.store).into_iter().rev() {
-        let lever = Lever::of(ui, &command).enabled_if(is_active);
+        let lever = Lever::of(&command).enabled_if(is_active);
         let lever = if is_wide { lever } else { lever.text("") };
         let width = lever.width(ui);
         put(lever, width, command);
@@ -77,10 +77,10 @@ fn placed_levers(ui: &Ui, view: View<'_>, rect: Rect) -> Vec<(Rect, Lever, Comma
         (quiet, orders.quiet.is_some(), api::EndQuiet {}.into(), tokens.paused),
     ];
     for (command, is_in_force, end, color) in of_orders {
-        let lever = Lever::of(ui, &command);
+        let lever = Lever::of(&command);
         let lever = if is_roomy { lever.without_icon() } else { lever.text("") };
         let lever = if is_in_force { lever.tone(Tone::Marked(color)) } else { lever };
-        let widest = Lever::of(ui, &Command::Send(Action::Do(end))).without_icon().width(ui);
+        let widest = Lever::of(&Command::Send(Action::Do(end))).without_icon().width(ui);
         put(lever, if is_roomy { widest } else { theme::LEVER }, command);
     }
     placed.reverse();
@@ -189,7 +189,7 @@ impl Notice {
         response.says(Role::Alert, &format!("{}: {}", self.title, self.text));
         let mut right = rect.right() - 4.0;
         let lever = |(command, text): (Command, String)| {
-            (Lever::of(ui, &command).text(text.clone()).named(text), command)
+            (Lever::of(&command).text(text.clone()).named(text), command)
         };
         let mut levers: Vec<_> = self.levers.into_iter().map(lever).collect();
         let width = |levers: &[(Lever, Command)]| -> f32 {

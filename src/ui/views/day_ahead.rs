@@ -1,10 +1,10 @@
 //! The next 24 hours on a time axis: each fire as a bar as wide as its pipeline's runs usually take.
 
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
-use egui::{Align2, CornerRadius, CursorIcon, Pos2, Rect, Role, Sense, Stroke, Ui, pos2, vec2};
+use egui::{Align2, CornerRadius, CursorIcon, Pos2, Rect, Role, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 
 use super::super::command::Command;
-use super::super::widgets::{AccessibleName, Card, label_at, text_width};
+use super::super::widgets::{AccessibleName, Card, label_at, stepped, text_width};
 use super::job_row::wall_text;
 use super::{Commands, View};
 use crate::ui::{format, theme};
@@ -136,7 +136,7 @@ fn bar_ui(ui: &Ui, bar: &Bar<'_>) {
 
 /// The plot in a sentence; under the pointer, the fire there, which a click selects.
 fn answer_ui(ui: &Ui, view: View<'_>, (day, plot): (&Day, Rect), bars: &[Bar<'_>], out: &mut Commands) {
-    let response = ui.interact(plot, ui.scope_id().with("day ahead"), Sense::CLICK);
+    let response = ui.interact(plot, ui.scope_id().with("day ahead"), Sense::click());
     let text = match bars.first() {
         Some(Bar { fire, .. }) => {
             let mut names: Vec<_> = bars.iter().map(|bar| &bar.fire.name).collect();
@@ -148,13 +148,23 @@ fn answer_ui(ui: &Ui, view: View<'_>, (day, plot): (&Day, Rect), bars: &[Bar<'_>
         }
         None => "The next 24 hours: no fires".to_owned(),
     };
-    response.says(Role::GraphicsObject, &text);
-    let Some(hovered) = response.hover_pos() else { return };
-    let Some(bar) = nearest(bars, hovered) else { return };
+    let stepped_to = stepped(ui, &response, bars.len()).and_then(|at| bars.get(at));
+    let pointed_at = || response.hover_pos().and_then(|hovered| nearest(bars, hovered));
+    let Some(bar) = stepped_to.or_else(pointed_at) else {
+        response.says(Role::GraphicsObject, &text);
+        return;
+    };
     let fire = bar.fire;
     let took = fire.took.map_or_else(String::new, |took| format!(", usually {}", format::duration(took)));
-    let text = format!("{} at {}{took}", fire.name, wall_text(fire.at, day.local, view.now));
-    let response = response.on_hover_cursor(CursorIcon::PointingHand).tip(&text);
+    let of_fire = format!("{} at {}{took}", fire.name, wall_text(fire.at, day.local, view.now));
+    if stepped_to.is_some() {
+        let ring = Stroke::new(1.5, theme::tokens(ui).accent);
+        ui.painter().rect_stroke(bar.rect.expand(2.0), 4.0, ring, StrokeKind::Outside);
+        response.says(Role::GraphicsObject, &format!("{text}; {of_fire}"));
+    } else {
+        response.says(Role::GraphicsObject, &text);
+    }
+    let response = response.on_hover_cursor(CursorIcon::PointingHand).tip(&of_fire);
     if response.clicked()
         && let Some(job_id) = &fire.job_id
     {

@@ -102,7 +102,7 @@ fn choice_named_ui(
     let galley = ui.painter().layout(meaning.to_owned(), theme::small(), tokens.muted, width - left - 16.0);
     let (_, rect) = ui.allocate_space(vec2(width, (galley.size().y + 14.0).max(46.0)));
     let place = Rect::from_center_size(pos2(rect.left() + left / 2.0, rect.center().y), vec2(left, 34.0));
-    let lever = Lever::of(ui, &command).without_icon().tone(tone).named(name);
+    let lever = Lever::of(&command).without_icon().tone(tone).named(name);
     let response = lever.ui_at(ui, place);
     response.ctx.accesskit_node_builder(response.id, |node| node.set_description(meaning));
     let focused = ui.memory(|memory| memory.focused()).and_then(|id| ui.ctx().read_response(id));

@@ -51,8 +51,7 @@ fn foot_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             ThemePreference::Dark => ThemePreference::Light,
         };
         let command = Command::SetTheme(next);
-        let lever = Lever::icon(Icon::HalfMoon, command.name());
-        if lever.ui(ui).tip(command.label().text).clicked() {
+        if Lever::of(&command).with_only(Icon::HalfMoon).ui(ui).clicked() {
             out.push(command);
         }
     });
@@ -87,8 +86,7 @@ fn foot_entry_ui(ui: &mut Ui, view: View<'_>, page: Page) -> bool {
         let style = (theme::small(), tokens.text);
         label_at(ui, middle + vec2(11.0, 0.0), Align2::LEFT_CENTER, text, style, 26.0);
     }
-    let key = label.shortcut.map(|key| ui.ctx().format_shortcut(&key)).unwrap_or_default();
-    response.tip(&format!("{name} ({key})")).clicked()
+    response.tip_with_key(&name, label.shortcut).clicked()
 }
 
 fn rail_entry_ui(ui: &mut Ui, label: &Label, is_open: bool) -> bool {
@@ -115,11 +113,7 @@ fn rail_entry_ui(ui: &mut Ui, label: &Label, is_open: bool) -> bool {
         let pos = pos2(rect.center().x, rect.bottom() - 14.0);
         label_at(ui, pos, Align2::CENTER_CENTER, text, (theme::small(), ink), rect.width());
     }
-    let is_pulled = response.clicked();
-    if let Some(key) = label.shortcut.map(|key| ui.ctx().format_shortcut(&key)) {
-        response.tip(&format!("{text} ({key})"));
-    }
-    is_pulled
+    response.tip_with_key(text, label.shortcut).clicked()
 }
 
 /// The page's name, the machine's figures, the search, and the menu that starts a pipeline.
@@ -150,7 +144,7 @@ pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let free_left = chips_ui(ui, view, *free.start()..=free.end() - SEARCH, rect.center().y);
     let search = Command::OpenPalette;
     let key = search.label().shortcut.map(|key| ui.ctx().format_shortcut(&key)).unwrap_or_default();
-    let lever = Lever::of(ui, &search).tone(Tone::Field);
+    let lever = Lever::of(&search).tone(Tone::Field);
     let width = free.end() - free_left;
     let wide = lever.width(ui) + 60.0;
     let (lever, wide) = if width > wide {

@@ -90,7 +90,7 @@ fn filter_ui(ui: &mut Ui, view: View<'_>, page: &mut HistoryState, out: &mut Com
         });
         page.set_time(time, view.now);
         let clear = Command::ClearRunFilter;
-        let lever = Lever::of(ui, &clear).enabled_if(is_filtered);
+        let lever = Lever::of(&clear).enabled_if(is_filtered);
         let lever = if is_roomy { lever } else { lever.text("") };
         let room = ui.available_width() - lever.width(ui) - 8.0;
         let edit = TextEdit::singleline(&mut page.text)
@@ -161,7 +161,7 @@ fn head_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &mut HistoryState, out
     let n_new = view.store.history().n_new();
     if n_new > 0 {
         let command = Command::ShowNewRuns;
-        let lever = Lever::of(ui, &command)
+        let lever = Lever::of(&command)
             .tone(Tone::Marked(tokens.accent))
             .text(format!("{} new", format::whole(n_new)));
         if lever.ui_before(ui, &mut right, rect, 28.0).clicked() {
@@ -279,7 +279,8 @@ fn turn_by_input(ui: &Ui, (rect, row): (Rect, f32), page: &mut HistoryState, n_k
 fn bar_ui(ui: &Ui, rect: Rect, page: &mut HistoryState, n_known: usize) {
     let tokens = theme::tokens(ui);
     let shown = page.rows();
-    let response = ui.interact(rect, ui.scope_id().with("history bar"), Sense::click_and_drag());
+    // Without the keyboard, which scrolls the rows themselves.
+    let response = ui.interact(rect, ui.scope_id().with("history bar"), Sense::CLICK | Sense::DRAG);
     response.says(Role::ScrollBar, &rows_text(page, n_known, true));
     let n_hidden = n_known.saturating_sub(shown.len()).max(1);
     let thumb = (rect.height() * shown.len() as f32 / n_known as f32).clamp(24.0, rect.height());
@@ -335,11 +336,11 @@ fn foot_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &HistoryState, out: &m
 
 /// The levers for the marked runs, each always in its place.
 fn marked_levers_at(ui: &mut Ui, rect: Rect, page: &HistoryState, out: &mut Commands) {
-    let lever = |command: Command| (Lever::of(ui, &command), command);
+    let lever = |command: Command| (Lever::of(&command), command);
     let [retry, delete, unmark] =
         [Command::RetryMarked, Command::AskDeleteMarked, Command::UnmarkRuns].map(lever);
     let compare = Command::CompareMarked;
-    let lever = Lever::of(ui, &compare).text("Compare");
+    let lever = Lever::of(&compare).text("Compare");
     let refusal = if page.marked_pair().is_some() { None } else { Some(CHOOSE_TWO) };
     let lever = if let Some(why) = refusal { lever.refused(why) } else { lever };
     let first = [retry, (lever, compare)];

@@ -50,24 +50,24 @@ pub(crate) fn job_card_ui(
         let mut levers = Vec::new();
         if let Some(job_id) = removable {
             let remove = Command::AskRemoveJob(job_id);
-            levers.push((Lever::of(ui, &remove).text("Remove…").without_icon().tone(Tone::Quiet), remove));
+            levers.push((Lever::of(&remove).text("Remove…").without_icon().tone(Tone::Quiet), remove));
         }
         if let Some(job_id) = form.job_id.clone() {
             let backfill = Command::AskBackfill(job_id);
-            levers.push((Lever::of(ui, &backfill).text("Backfill…").tone(Tone::Quiet), backfill));
+            levers.push((Lever::of(&backfill).text("Backfill…").tone(Tone::Quiet), backfill));
         }
         if is_changed && !is_new {
-            levers.push((Lever::of(ui, &Command::RevertJob), Command::RevertJob));
+            levers.push((Lever::of(&Command::RevertJob), Command::RevertJob));
         }
         if is_new || is_changed {
             let save = Command::SaveJob;
             let text = if is_saving { "Saving…" } else { "Save" };
-            let lever = Lever::of(ui, &save).text(text).tone(Tone::Primary).enabled_if(may_save);
+            let lever = Lever::of(&save).text(text).tone(Tone::Primary).enabled_if(may_save);
             levers.push((lever, save));
         }
         let close = if is_new { Command::RevertJob } else { Command::SelectJob(None) };
-        let name = if is_new { "Cancel".to_owned() } else { close.name() };
-        levers.push((Lever::icon(Icon::Close, name), close));
+        let lever = if is_new { Lever::of(&close).named("Cancel") } else { Lever::of(&close) };
+        levers.push((lever.with_only(Icon::Close), close));
         out.extend(levers_before(ui, &mut right, (rect, 28.0), levers));
         if let Some(file) = &file {
             let left = rect.left() + text_width(ui, &title, theme::strong()) + 14.0;

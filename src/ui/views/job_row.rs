@@ -75,7 +75,7 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     let width = if is_long { LEVER } else { theme::LEVER };
     let size = vec2(width, theme::lever_in(rect));
     let place = Rect::from_center_size(pos2(rect.right() - width / 2.0, y), size);
-    if Lever::of(ui, &run).ui_at(ui, place).clicked() {
+    if Lever::of(&run).ui_at(ui, place).clicked() {
         out.push(run);
     }
     let marks_left = place.left() - 24.0 - MARK * MAX_MARKS as f32;

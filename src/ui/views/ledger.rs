@@ -31,7 +31,7 @@ pub(crate) fn ledger_ui(ui: &mut Ui, view: View<'_>, page: &mut Ledger, out: &mu
         let mut right = head.right() + 8.0;
         let export = Command::Send(Action::ExportFires(Box::new(question.filter.clone())));
         let has_rows = known.is_some_and(|page| page.total > 0);
-        let lever = Lever::of(ui, &export).tone(Tone::Quiet).enabled_if(has_rows);
+        let lever = Lever::of(&export).tone(Tone::Quiet).enabled_if(has_rows);
         if lever.ui_before(ui, &mut right, head, 28.0).clicked() {
             out.push(export);
         }
@@ -102,8 +102,7 @@ fn filter_ui(ui: &mut Ui, view: View<'_>, page: &mut Ledger, out: &mut Commands)
         let is_filtered = page.kind != Default::default() || span != LedgerSpan::Any || page.is_of_selected;
         let place = ui.max_rect();
         let mut right = place.right();
-        let lever =
-            Lever::of(ui, &clear).text("Clear filters").named("Clear filters").enabled_if(is_filtered);
+        let lever = Lever::of(&clear).text("Clear filters").named("Clear filters").enabled_if(is_filtered);
         if lever.ui_before(ui, &mut right, place, theme::LEVER).clicked() {
             page.kind = Default::default();
             out.push(clear);
@@ -178,7 +177,7 @@ fn foot_at(ui: &mut Ui, rect: Rect, view: View<'_>, out: &mut Commands) {
     };
     let mut right = inner.right();
     let show = Command::Send(Action::OpenFolder(Folder::Of(path.clone())));
-    let lever = Lever::of(ui, &show).text("Show the folder").named("Show the folder of the CSV file");
+    let lever = Lever::of(&show).text("Show the folder").named("Show the folder of the CSV file");
     if lever.tone(Tone::Quiet).ui_before(ui, &mut right, rect, 28.0).clicked() {
         out.push(show);
     }

@@ -27,8 +27,8 @@ pub(crate) fn limits_card_ui(ui: &mut Ui, view: View<'_>, page: &mut MachinePage
     let (is_changed, may_save) = (page.is_changed(), !page.requests().is_empty());
     Card::new("Limits").show(ui, |ui, rect| {
         if is_changed {
-            let save = Lever::of(ui, &Command::SaveLimits).tone(Tone::Primary).enabled_if(may_save);
-            let revert = Lever::of(ui, &Command::RevertLimits);
+            let save = Lever::of(&Command::SaveLimits).tone(Tone::Primary).enabled_if(may_save);
+            let revert = Lever::of(&Command::RevertLimits);
             let levers = vec![(revert, Command::RevertLimits), (save, Command::SaveLimits)];
             out.extend(levers_before(ui, &mut rect.right(), (rect, 28.0), levers));
         } else {

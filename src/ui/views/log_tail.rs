@@ -30,7 +30,7 @@ pub(crate) fn log_tail_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &m
     let is_live = entry.steps().iter().any(|step| step.state.is_live());
     let is_chosen = view.store.chosen_step().is_some();
     let right = if is_chosen && is_live {
-        let lever = Lever::of(ui, &Command::ChooseStep(None)).tone(Tone::Quiet);
+        let lever = Lever::of(&Command::ChooseStep(None)).tone(Tone::Quiet);
         let width = lever.width(ui);
         let place = Rect::from_min_size(pos2(head.right() - width, head.top() + 1.0), vec2(width, 22.0));
         if lever.ui_at(ui, place).clicked() {
@@ -41,7 +41,7 @@ pub(crate) fn log_tail_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &m
         head.right()
     };
     let open = Command::Log(LogCommand::Open(log.key.clone().into()));
-    let lever = Lever::of(ui, &open).tone(Tone::Quiet);
+    let lever = Lever::of(&open).tone(Tone::Quiet);
     let place = vec2(lever.width(ui), 22.0);
     let place = Rect::from_min_size(pos2(right - place.x, head.top() + 1.0), place);
     if lever.ui_at(ui, place).clicked() {

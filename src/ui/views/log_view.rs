@@ -12,6 +12,7 @@ use egui::{
 };
 
 use super::super::command::Command;
+use super::super::labels::log_label;
 use super::super::log_page::{LogCommand, LogPage};
 use super::super::widgets::{
     AccessibleName, Card, Icon, Lever, Tone, label_at, levers_before, region, text_width,
@@ -85,7 +86,7 @@ fn head_ui(ui: &mut Ui, view: View<'_>, log: &LogView, (title, head): (&str, Rec
     let is_roomy = Room::of(ui.ctx()).is_wide();
     let outside = log.of.attempt().map(|key| {
         let command = Command::Send(Action::OpenFolder(Folder::Log(key.clone())));
-        let lever = Lever::of(ui, &command).tone(Tone::Quiet);
+        let lever = Lever::of(&command).tone(Tone::Quiet);
         let lever = if is_roomy { lever } else { lever.text("") };
         (lever.place_before(ui, &mut right, head, 26.0), lever, command)
     });
@@ -103,7 +104,7 @@ fn head_ui(ui: &mut Ui, view: View<'_>, log: &LogView, (title, head): (&str, Rec
                 let command = Command::Log(LogCommand::Open(of));
                 let tone = if is_on { Tone::Marked(tokens.accent) } else { Tone::Quiet };
                 let shown = if is_roomy { text } else { text.split(',').next().unwrap_or(text) };
-                (Lever::of(ui, &command).text(shown).named(text).without_icon().tone(tone), command)
+                (Lever::of(&command).text(shown).named(text).without_icon().tone(tone), command)
             },
         );
         let pulled = levers_before(ui, &mut right, (head, 26.0), levers.into());
@@ -118,7 +119,7 @@ fn head_ui(ui: &mut Ui, view: View<'_>, log: &LogView, (title, head): (&str, Rec
     {
         out.push(command);
     }
-    if Lever::icon(Icon::Close, close.name()).ui_at(ui, place).tip("Close the log (Escape)").clicked() {
+    if Lever::of(&close).with_only(Icon::Close).ui_at(ui, place).clicked() {
         out.push(close);
     }
     let mut left = head.left() + text_width(ui, title, theme::strong()) + 12.0;
@@ -220,7 +221,8 @@ fn tools_ui(ui: &mut Ui, log: &LogView, page: &mut LogPage, out: &mut Commands) 
         .font(theme::mono())
         .hint_text("Search the log")
         .desired_width(field.width());
-    let response = ui.put(field, edit).accessible_name("Search the log");
+    let find = log_label(&LogCommand::Find);
+    let response = ui.put(field, edit).accessible_name(find.text).tip_with_key(find.text, find.shortcut);
     Icon::Search.paint(ui.painter(), pos2(field.left() + 14.0, field.center().y), 12.0, tokens.muted);
     if std::mem::take(&mut page.is_find_wanted) {
         response.request_focus();
@@ -235,14 +237,14 @@ fn tools_ui(ui: &mut Ui, log: &LogView, page: &mut LogPage, out: &mut Commands) 
     for (command, text) in [(LogCommand::Previous, "‹"), (LogCommand::Next, "›")] {
         let command = Command::Log(command);
         let place = Rect::from_min_size(pos2(left, inner.top()), vec2(28.0, inner.height()));
-        if Lever::of(ui, &command).text(text).enabled_if(has_hits).ui_at(ui, place).clicked() {
+        if Lever::of(&command).text(text).enabled_if(has_hits).ui_at(ui, place).clicked() {
             out.push(command);
         }
         left = place.right() + 4.0;
     }
     let filter = Command::Log(LogCommand::Filter);
     let tone = if log.is_filtered() { Tone::Marked(tokens.accent) } else { Tone::Plain };
-    let lever = Lever::of(ui, &filter).tone(tone).enabled_if(log.is_filtered() || !log.searched().is_empty());
+    let lever = Lever::of(&filter).tone(tone).enabled_if(log.is_filtered() || !log.searched().is_empty());
     let place = Rect::from_min_size(pos2(left, inner.top()), vec2(lever.width(ui), inner.height()));
     if lever.ui_at(ui, place).clicked() {
         out.push(filter);
@@ -253,7 +255,7 @@ fn tools_ui(ui: &mut Ui, log: &LogView, page: &mut LogPage, out: &mut Commands) 
         [(LogCommand::Follow, page.follows), (LogCommand::Wrap, page.wraps)].map(|(command, is_on)| {
             let command = Command::Log(command);
             let tone = if is_on { Tone::Marked(tokens.accent) } else { Tone::Plain };
-            let lever = Lever::of(ui, &command).tone(tone);
+            let lever = Lever::of(&command).tone(tone);
             (lever.place_before(ui, &mut right, inner, inner.height()), lever, command)
         });
     let time = log.extent().and_then(|extent| extent.begun_at).map(|begun_at| {
@@ -263,7 +265,7 @@ fn tools_ui(ui: &mut Ui, log: &LogView, page: &mut LogPage, out: &mut Commands) 
     });
     if page.selected.is_some() {
         let copy = Command::Log(LogCommand::Copy);
-        if Lever::of(ui, &copy).ui_before(ui, &mut right, inner, inner.height()).clicked() {
+        if Lever::of(&copy).ui_before(ui, &mut right, inner, inner.height()).clicked() {
             out.push(copy);
         }
     }

@@ -1,6 +1,6 @@
 //! Menus: the pipelines that can be started, and the further commands of a run.
 
-use egui::{Button, Popup, Response, Ui};
+use egui::{Button, KeyboardShortcut, Popup, Response, Ui};
 
 use super::super::command::{Command, Page};
 use super::super::offers::start_lever;
@@ -28,18 +28,34 @@ pub(crate) fn start_menu_ui(response: &Response, view: View<'_>, out: &mut Comma
     Popup::menu(response).show(|ui| {
         ui.set_min_width(220.0);
         for entry in startable.iter().take(20) {
-            let command = start_lever(entry);
             let more = if entry.needs_values { "…" } else { "" };
-            if ui.button(format!("{}{more}", entry.id)).clicked() {
-                out.push(command);
-                ui.close();
-            }
+            entry_ui(ui, &format!("{}{more}", entry.id), None, start_lever(entry), out);
         }
-        if startable.len() > 20 && ui.button("All pipelines").clicked() {
-            out.push(Command::Show(Page::Pipelines));
-            ui.close();
+        if startable.len() > 20 {
+            let all = Command::Show(Page::Pipelines);
+            entry_ui(ui, "All pipelines", all.label().shortcut, all, out);
         }
     });
+}
+
+/// An entry of a menu, with the key that does the same.
+fn entry_ui(ui: &mut Ui, text: &str, key: Option<KeyboardShortcut>, command: Command, out: &mut Commands) {
+    let button = Button::new(text);
+    let button = match &key {
+        Some(key) => button.shortcut_text(ui.ctx().format_shortcut(key)),
+        None => button,
+    };
+    let mut response = ui.add(button).accessible_name(text);
+    if let Some(key) = &key {
+        response.says_key(key);
+    }
+    if let Some(tooltip) = command.label().tooltip {
+        response = response.tip(tooltip);
+    }
+    if response.clicked() {
+        out.push(command);
+        ui.close();
+    }
 }
 
 /// The menu of a run's further commands, under the lever `response`.
@@ -47,17 +63,9 @@ pub(crate) fn run_menu_ui(response: &Response, run: &RunSummary, is_selected: bo
     Popup::menu(response).show(|ui| {
         ui.set_min_width(200.0);
         let open = Command::OpenRun(run.run_id.clone());
-        let label = open.label();
         // Its key opens the selected run.
-        let key = label.shortcut.filter(|_| is_selected).map(|key| ui.ctx().format_shortcut(&key));
-        let button = match key {
-            Some(key) => Button::new(label.text).shortcut_text(key),
-            None => Button::new(label.text),
-        };
-        if ui.add(button).accessible_name(label.text).clicked() {
-            out.push(open);
-            ui.close();
-        }
+        let key = open.label().shortcut.filter(|_| is_selected);
+        entry_ui(ui, open.label().text, key, open, out);
         more_ui(ui, run, out);
     });
 }
@@ -86,14 +94,7 @@ fn more_ui(ui: &mut Ui, run: &RunSummary, out: &mut Commands) {
     let again = ("Again with…", Command::AskStartLike(run_id.clone()));
     let logs = Command::Send(Action::OpenFolder(Folder::Logs(run_id.clone())));
     for (text, command) in sent.chain([again, ("Open its logs", logs)]) {
-        let mut button = ui.button(text);
-        if let Some(tooltip) = command.label().tooltip {
-            button = button.tip(tooltip);
-        }
-        if button.clicked() {
-            out.push(command);
-            ui.close();
-        }
+        entry_ui(ui, text, None, command, out);
     }
     if ui.button("Copy its id").clicked() {
         ui.ctx().copy_text(run_id.to_string());

@@ -43,9 +43,9 @@ pub(crate) fn new_pipeline_ui(ui: &Ui, form: &mut NewPipeline, out: &mut Command
         let mut right = rect.right();
         let make = Command::MakePipeline;
         let text = if form.is_saving { "Creating…" } else { "Create" };
-        let lever = Lever::of(ui, &make).text(text).tone(Tone::Primary).enabled_if(form.request().is_some());
+        let lever = Lever::of(&make).text(text).tone(Tone::Primary).enabled_if(form.request().is_some());
         let cancel = Command::CloseOverlay;
-        let levers = vec![(Lever::of(ui, &cancel), cancel), (lever, make.clone())];
+        let levers = vec![(Lever::of(&cancel), cancel), (lever, make.clone())];
         let pulled = levers_before(ui, &mut right, (rect, 34.0), levers);
         out.extend(pulled.or(is_entered.then_some(make)));
     });

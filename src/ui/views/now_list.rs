@@ -204,7 +204,7 @@ fn band_ui(ui: &mut Ui, name: &str, count: &str, is_section: bool) -> Rect {
 /// The lever that shows all ended runs.
 fn all_lever_at(ui: &mut Ui, rect: Rect, out: &mut Commands) {
     let command = Command::Show(Page::History);
-    let lever = Lever::of(ui, &command).without_icon().text("All").tone(Tone::Quiet);
+    let lever = Lever::of(&command).without_icon().text("All").tone(Tone::Quiet);
     if lever.ui_before(ui, &mut (rect.right() + 12.0), rect, HEAD - 4.0).clicked() {
         out.push(command);
     }
@@ -220,17 +220,17 @@ fn head_at(
 ) {
     let height = theme::LEVER - 4.0;
     let mut right = rect.right() + if section == Section::Recent { -44.0 } else { 8.0 };
-    let groups = Lever::of(ui, &Command::GroupNow(page.groups)).text(page.groups.text()).tone(Tone::Quiet);
+    let groups = Lever::of(&Command::GroupNow(page.groups)).text(page.groups.text()).tone(Tone::Quiet);
     let groups = groups.named(format!("Groups: {}", page.groups.text())).with_menu();
     let place_of_groups = groups.place_before(ui, &mut right, rect, height);
-    let order = Lever::of(ui, &Command::OrderNow(page.order)).text(page.order.text()).tone(Tone::Quiet);
+    let order = Lever::of(&Command::OrderNow(page.order)).text(page.order.text()).tone(Tone::Quiet);
     let order = order.named(format!("Order: {}", page.order.text())).with_menu();
     let place_of_order = order.place_before(ui, &mut right, rect, height);
     let mut left = rect.left() + 110.0;
     if page.n_new() > 0 {
         let command = Command::ShowNewRows;
         let text = format!("{} new", page.n_new());
-        let lever = Lever::of(ui, &command)
+        let lever = Lever::of(&command)
             .named(format!("Show {text}"))
             .text(text)
             .tone(Tone::Marked(theme::tokens(ui).accent));

@@ -39,17 +39,17 @@ pub(crate) fn pipeline_card_ui(
         let mut levers = Vec::new();
         if entry.error.is_none() {
             let job = Command::NewJobOf(entry.id.clone());
-            levers.push((Lever::of(ui, &job).tone(Tone::Quiet), job));
+            levers.push((Lever::of(&job).tone(Tone::Quiet), job));
         }
         let folder = Command::Send(Action::OpenFolder(Folder::Of(entry.path.clone())));
-        let lever = Lever::of(ui, &folder).text("Show the folder").named("Show the folder of the file");
+        let lever = Lever::of(&folder).text("Show the folder").named("Show the folder of the file");
         levers.push((lever.tone(Tone::Quiet), folder));
         if let Some(edit) = edit_command(view.store) {
             let tone = if entry.error.is_some() { Tone::Primary } else { Tone::Plain };
-            levers.push((Lever::of(ui, &edit).tone(tone), edit));
+            levers.push((Lever::of_selected(&edit).tone(tone), edit));
         }
         let close = Command::SelectPipeline(None);
-        levers.push((Lever::icon(Icon::Close, close.name()), close));
+        levers.push((Lever::of(&close).with_only(Icon::Close), close));
         out.extend(levers_before(ui, &mut right, (rect, 28.0), levers));
         let left = rect.left() + text_width(ui, &entry.id, theme::strong()) + 14.0;
         let tokens = theme::tokens(ui);
@@ -252,7 +252,7 @@ fn problem_ui(ui: &mut Ui, detail: &PipelineDetail, problem: &FileProblem, out: 
     if let Some(line) = problem.line {
         let edit = Command::Send(Action::EditFile { path: detail.path.clone(), line: Some(line) });
         let text = format!("Edit line {line}");
-        let lever = Lever::of(ui, &edit).named(&*text).text(&*text).without_icon().tone(Tone::Quiet);
+        let lever = Lever::of(&edit).named(&*text).text(&*text).without_icon().tone(Tone::Quiet);
         if lever.ui_before(ui, &mut right, rect, 26.0).clicked() {
             out.push(edit);
         }

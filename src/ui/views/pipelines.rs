@@ -1,8 +1,8 @@
 //! The pipelines: each with its last outcomes, its median and its next fire, and below them the selected one.
 
 use egui::{
-    Align2, CornerRadius, CursorIcon, Rect, Response, Role, ScrollArea, Sense, TextEdit, Ui, UiBuilder, pos2,
-    vec2,
+    Align2, CornerRadius, CursorIcon, Rect, Response, Role, ScrollArea, Sense, Stroke, StrokeKind, TextEdit,
+    Ui, UiBuilder, pos2, vec2,
 };
 
 use super::super::command::{Command, Page};
@@ -10,8 +10,8 @@ use super::super::offers::start_lever;
 use super::super::pipeline_list::PipelineList;
 use super::super::state::Overlay;
 use super::super::widgets::{
-    AccessibleName, Card, Corners, Icon, Lever, RowKind, Tone, label_at, numbers_at, paragraph, row_ui,
-    state_at,
+    AccessibleName, Card, Corners, Icon, Lever, RowKind, Tone, is_pulled_by_key, label_at, numbers_at,
+    paragraph, row_ui, state_at, stepped,
 };
 use super::job_row::wall_text;
 use super::pipeline_card::pipeline_card_ui;
@@ -135,7 +135,7 @@ fn head_ui(ui: &mut Ui, rect: Rect, all: &[api::PipelineView], page: &mut Pipeli
     let mut right = rect.right() + 8.0;
     let levers =
         [Command::AskNewPipeline, Command::Send(Action::OpenFolder(Folder::Pipelines))].map(|command| {
-            let lever = Lever::of(ui, &command).tone(Tone::Quiet);
+            let lever = Lever::of(&command).tone(Tone::Quiet);
             (lever.place_before(ui, &mut right, rect, 28.0), lever, command)
         });
     let width = (right - rect.left() - 250.0).clamp(80.0, 220.0);
@@ -198,7 +198,7 @@ fn nothing_ui(ui: &mut Ui, height: f32, is_empty: bool, out: &mut Commands) {
     ui.interact(shown, ui.scope_id().with("nothing"), Sense::hover()).says(Role::Label, text);
     if is_empty {
         let new = Command::AskNewPipeline;
-        let lever = Lever::of(ui, &new).tone(Tone::Primary).named("Create the first pipeline");
+        let lever = Lever::of(&new).tone(Tone::Primary).named("Create the first pipeline");
         let size = vec2(lever.width(ui), theme::LEVER);
         let place = Rect::from_center_size(rect.center() + vec2(0.0, 16.0), size);
         if lever.ui_at(ui, place).clicked() {
@@ -341,7 +341,7 @@ impl Row<'_> {
             let Some(command) = command else { continue };
             let at = pos2(rect.right() - from_right - width / 2.0, rect.center().y);
             let place = Rect::from_center_size(at, vec2(width, theme::LEVER));
-            let mut lever = Lever::of(ui, &command);
+            let mut lever = Lever::of(&command);
             if width < START {
                 lever = lever.without_icon().tone(Tone::Quiet);
             }
@@ -382,10 +382,14 @@ pub(super) fn job_next(job: &JobBrief, view: View<'_>) -> (String, String) {
     }
 }
 
-/// The last runs, the newest at the right; a click opens one. Not stops of the Tab key: the row's name counts them.
+/// The last runs, the newest at the right; a click opens one. All of them are one stop of the Tab key.
 fn marks_ui(ui: &mut Ui, view: View<'_>, facts: &PipelineFacts, left: egui::Pos2, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     let first = MAX_MARKS - facts.marks.len().min(MAX_MARKS);
+    let strip = Rect::from_min_size(left - vec2(2.0, 12.0), vec2(MARK * MAX_MARKS as f32 + 2.0, 24.0));
+    let strip = ui.interact(strip, ui.scope_id().with(("marks", &facts.id)), Sense::click());
+    let stepped_to = stepped(ui, &strip, facts.marks.len());
+    let mut said = format!("Last runs of {}", facts.id);
     for (at, mark) in facts.marks.iter().enumerate() {
         let x = left.x + MARK * (first + at) as f32;
         let rect = Rect::from_min_size(pos2(x, left.y - 8.0), vec2(MARK - 2.0, 16.0));
@@ -403,10 +407,18 @@ fn marks_ui(ui: &mut Ui, view: View<'_>, facts: &PipelineFacts, left: egui::Pos2
             ui.interact(rect.expand2(vec2(1.0, 4.0)), ui.scope_id().with(&mark.run_id), Sense::CLICK);
         let when = format::when(mark.started_at, view.now);
         let text = format!("{} {}, {when}, took {}", mark.run_id, mark.state, format::duration(mark.took));
-        if response.on_hover_cursor(CursorIcon::PointingHand).tip(&text).clicked() {
+        let is_stepped_to = stepped_to == Some(at);
+        if is_stepped_to {
+            let ring = Stroke::new(1.5, tokens.accent);
+            ui.painter().rect_stroke(rect.expand(2.0), 3.0, ring, StrokeKind::Outside);
+            said = format!("{said}: {text}");
+        }
+        let is_clicked = response.on_hover_cursor(CursorIcon::PointingHand).tip(&text).clicked();
+        if is_clicked || is_stepped_to && is_pulled_by_key(&strip) {
             out.push(Command::OpenRun(mark.run_id.clone()));
         }
     }
+    strip.says(Role::Button, &said);
 }
 
 /// The first page while nothing has ever run: what it is for, and what to do first.
@@ -441,7 +453,7 @@ pub(crate) fn first_start_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             }
             None => (Command::Send(Action::OpenFolder(Folder::Pipelines)), "Open the folder".to_owned()),
         };
-        let lever = Lever::of(ui, &command).text(text).tone(Tone::Primary);
+        let lever = Lever::of(&command).text(text).tone(Tone::Primary);
         let size = vec2(lever.width(ui) + 24.0, 36.0);
         let place = Rect::from_center_size(pos2(middle, rect.top() + 154.0), size);
         if view.store.pipelines().is_some() && lever.ui_at(&mut child, place).clicked() {

@@ -124,12 +124,12 @@ fn levers_ui(
     let place = |left: f32, width: f32| Rect::from_min_size(pos2(left, top), vec2(width, height));
     if state.is_resumable() {
         let command = Command::Send(first_lever(run));
-        if Lever::of(ui, &command).ui_at(ui, place(rect.left(), first)).clicked() {
+        if Lever::of(&command).ui_at(ui, place(rect.left(), first)).clicked() {
             out.push(command);
         }
     }
     let again = Command::Send(Action::Do(api::Command::start_like(&run.pipeline_id, run_id)));
-    if Lever::of(ui, &again).ui_at(ui, place(rect.left() + first + 6.0, second)).clicked() {
+    if Lever::of(&again).ui_at(ui, place(rect.left() + first + 6.0, second)).clicked() {
         out.push(again);
     }
     let more = place(rect.right() - theme::LEVER, theme::LEVER);

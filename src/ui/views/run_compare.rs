@@ -75,7 +75,7 @@ fn choice_ui(ui: &mut Ui, page: RunPage<'_>, other: &RunId, out: &mut Commands) 
             });
             combo.response.says(Role::ComboBox, &format!("Compared with: {shown}"));
             let open = Command::OpenRun(other.clone());
-            if super::super::widgets::Lever::of(ui, &open).text("Open it").ui(ui).clicked() {
+            if super::super::widgets::Lever::of(&open).text("Open it").ui(ui).clicked() {
                 out.push(open);
             }
         });

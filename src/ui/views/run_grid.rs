@@ -5,7 +5,7 @@ use egui::{
 };
 
 use super::super::command::Command;
-use super::super::widgets::{AccessibleName, Icon, label_at, numbers_at, region, sparkline};
+use super::super::widgets::{AccessibleName, Icon, label_at, numbers_at, region, sparkline, stepped};
 use super::Commands;
 use crate::run::StepState;
 use crate::ui::{format, theme};
@@ -107,14 +107,18 @@ fn row_ui(ui: &mut Ui, grid: &RunGrid, (columns, at): (&Columns, usize), out: &m
         columns.right - columns.step * grid.columns.len() as f32..=columns.right,
         rect.y_range(),
     );
-    let response = ui.interact(place, ui.scope_id().with(("grid", at)), Sense::CLICK);
-    response.says(Role::ListItem, &said);
+    let response = ui.interact(place, ui.scope_id().with(("grid", at)), Sense::click());
+    // The newest run stands first and at the right.
+    let n_columns = grid.columns.len();
+    let stepped_to = stepped(ui, &response, n_columns).map(|from_left| n_columns - 1 - from_left);
     for (n, cell) in cells().enumerate() {
         cell_ui(ui, cell, columns.of(n, rect.y_range()).shrink(1.0));
     }
-    let Some(pointer) = response.hover_pos() else { return };
-    let n = columns.at(pointer.x);
-    let Some(column) = grid.columns.get(n) else { return };
+    let n = stepped_to.or_else(|| response.hover_pos().map(|pointer| columns.at(pointer.x)));
+    let Some((n, column)) = n.and_then(|n| Some((n, grid.columns.get(n)?))) else {
+        response.says(Role::ListItem, &said);
+        return;
+    };
     let frame = columns.of(n, rect.y_range());
     ui.painter().rect_stroke(frame, 3.0, Stroke::new(1.0, tokens.accent), StrokeKind::Inside);
     let text = match column.cells.get(at).copied().flatten() {
@@ -125,6 +129,7 @@ fn row_ui(ui: &mut Ui, grid: &RunGrid, (columns, at): (&Columns, usize), out: &m
         }
         None => format!("{step_id} of {}: not begun", column.run_id),
     };
+    response.says(Role::ListItem, &if stepped_to.is_some() { format!("{said}; {text}") } else { said });
     if response.on_hover_cursor(CursorIcon::PointingHand).tip(&text).clicked() {
         out.push(Command::Select(Some(column.run_id.clone())));
     }

@@ -40,7 +40,7 @@ pub(crate) fn run_header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let y = rect.center().y;
     let back = Command::CloseRun;
     let to = view.state.back.label().text;
-    let lever = Lever::of(ui, &back).text(format!("‹ {to}")).named(format!("Back to {to}"));
+    let lever = Lever::of(&back).text(format!("‹ {to}")).named(format!("Back to {to}"));
     let place =
         Rect::from_min_size(pos2(rect.left(), y - theme::LEVER / 2.0), vec2(lever.width(ui), theme::LEVER));
     if lever.ui_at(ui, place).clicked() {
@@ -51,15 +51,15 @@ pub(crate) fn run_header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let mut levers: Vec<(Lever, Command)> = levers_of(entry)
         .into_iter()
         .map(Command::Send)
-        .map(|command| (Lever::of_selected(ui, &command), command))
+        .map(|command| (Lever::of_selected(&command), command))
         .collect();
     if run.state.is_ended() {
         levers.extend(retry_from(view, entry).map(|command| {
-            let lever = Lever::of(ui, &command);
+            let lever = Lever::of(&command);
             (lever.text(command.label().text).named(retry_name(view)), command)
         }));
         let again = Command::AskStartLike(run.run_id.clone());
-        levers.push((Lever::of(ui, &again), again));
+        levers.push((Lever::of(&again), again));
     }
     let mut right = rect.right();
     let more = Lever::icon(Icon::More, format!("More for {}", run.run_id));
@@ -350,8 +350,11 @@ impl<'a> RunPage<'a> {
                 let place = place.expand2(vec2(4.0, -3.0));
                 ui.painter().rect_stroke(place, 4.0, ring, StrokeKind::Inside);
             }
+            let show = Command::ShowRunTab(tab);
+            let key = show.label().shortcut;
+            let response = if key.is_some() { response.tip_with_key(tab.text(), key) } else { response };
             if response.clicked() {
-                out.push(Command::ShowRunTab(tab));
+                out.push(show);
             }
             left += width + gap;
         }

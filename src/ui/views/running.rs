@@ -293,13 +293,13 @@ fn levers_ui(
             | RunState::Failed
             | RunState::Interrupted => Tone::Plain,
         };
-        let lever = lever_of(ui, &command).tone(tone);
+        let lever = lever_of(&command).tone(tone);
         let lever = if state == RunState::Stopping { lever.without_icon() } else { lever };
         if lever.ui_at(ui, first).clicked() {
             out.push(command);
         }
         let command = Command::Send(second_lever(&entry.run));
-        let lever = lever_of(ui, &command).enabled_if(state != RunState::Stopping);
+        let lever = lever_of(&command).enabled_if(state != RunState::Stopping);
         if lever.ui_at(ui, second).clicked() {
             out.push(command);
         }

@@ -59,7 +59,7 @@ pub(crate) fn schedule_ui(ui: &mut Ui, view: View<'_>, page: &mut SchedulePage, 
     let max_height = (ui.available_height() - card - theme::CARD_HEAD - 4.0).max(row_height * 2.0);
     Card::new("Jobs").count(total).show(ui, |ui, rect| {
         let new = Command::NewJob;
-        let (lever, mut right) = (Lever::of(ui, &new).tone(Tone::Quiet), rect.right() + 8.0);
+        let (lever, mut right) = (Lever::of(&new).tone(Tone::Quiet), rect.right() + 8.0);
         if lever.ui_before(ui, &mut right, rect, 28.0).clicked() {
             out.push(new);
         }
@@ -130,7 +130,7 @@ fn no_jobs_ui(ui: &mut Ui, out: &mut Commands) {
             label_at(ui, at, Align2::CENTER_CENTER, text, (font, color), rect.width() - 40.0);
         }
         let command = Command::NewJob;
-        let lever = Lever::of(ui, &command).tone(Tone::Primary);
+        let lever = Lever::of(&command).tone(Tone::Primary);
         let size = vec2(lever.width(ui), theme::LEVER);
         let place = egui::Rect::from_center_size(pos2(middle, rect.top() + 120.0), size);
         if lever.ui_at(ui, place).clicked() {

@@ -138,8 +138,13 @@ impl<'a> Scrub<'a> {
         });
         if steps != 0 {
             let step = (self.scale.range.length() / 120).max(TimeDelta::seconds(1));
-            let moved = (at + step * steps).clamp(self.scale.range.from, self.scale.range.until);
-            self.move_line(Some(moved.trunc_subsecs(0)), out);
+            let wanted = at + step * steps;
+            let moved = wanted.clamp(self.scale.range.from, self.scale.range.until);
+            // At its end the axis goes on with the line.
+            if wanted != moved {
+                self.show(self.view.state.time.shown(self.of).moved(wanted - moved, self.whole), out);
+            }
+            self.move_line(Some(wanted.clamp(self.whole.from, self.whole.until).trunc_subsecs(0)), out);
         }
         let zoom = take(none, Key::Minus) - take(none, Key::Plus) - take(none, Key::Equals);
         if zoom != 0 {
@@ -175,7 +180,7 @@ impl<'a> Scrub<'a> {
             );
             left = place.right() + 2.0;
             let command = Command::Time(TimeCommand::Show(self.of, to));
-            let lever = Lever::of(ui, &command).text(text).named(format!("{name}: {}", self.name));
+            let lever = Lever::of(&command).text(text).named(format!("{name}: {}", self.name));
             if lever.tone(Tone::Quiet).enabled_if(to != shown).ui_at(ui, place).clicked() {
                 out.push(command);
             }

@@ -182,8 +182,8 @@ fn save_ui(ui: &mut Ui, rect: Rect, (is_changed, is_saving): (bool, bool), out: 
         return;
     }
     let mut right = rect.right();
-    let save = Lever::of(ui, &Command::SaveSettings).tone(Tone::Primary).enabled_if(!is_saving);
-    let revert = Lever::of(ui, &Command::RevertSettings);
+    let save = Lever::of(&Command::SaveSettings).tone(Tone::Primary).enabled_if(!is_saving);
+    let revert = Lever::of(&Command::RevertSettings);
     let levers = vec![(revert, Command::RevertSettings), (save, Command::SaveSettings)];
     out.extend(levers_before(ui, &mut right, (rect, 28.0), levers));
 }
@@ -311,7 +311,7 @@ fn places_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             );
             let mut right = rect.right();
             let command = Command::Send(Action::OpenFolder(Folder::At(path.clone())));
-            let lever = Lever::of(ui, &command).without_icon().enabled_if(*exists);
+            let lever = Lever::of(&command).without_icon().enabled_if(*exists);
             if lever.ui_before(ui, &mut right, rect, theme::LEVER - 2.0).clicked() {
                 out.push(command);
             }

@@ -100,8 +100,9 @@ fn head_ui(ui: &mut Ui, rect: Rect, form: &StartForm, out: &mut Commands) {
     ui.interact(shown, ui.scope_id().with("about"), Sense::hover()).says(Role::Label, &about);
     let size = vec2(theme::LEVER, theme::LEVER);
     let close = Rect::from_center_size(pos2(rect.right() - size.x / 2.0, rect.center().y), size);
-    if Lever::icon(Icon::Close, "Close the form").ui_at(ui, close).clicked() {
-        out.push(Command::CloseOverlay);
+    let cancel = Command::CloseOverlay;
+    if Lever::of(&cancel).named("Close the form").with_only(Icon::Close).ui_at(ui, close).clicked() {
+        out.push(cancel);
     }
 }
 
@@ -109,9 +110,9 @@ fn foot_ui(ui: &mut Ui, rect: Rect, form: &StartForm, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     let mut right = rect.right();
     let text = if form.is_starting { "Starting…" } else { "Start" };
-    let start = Lever::of(ui, &Command::StartForm).text(text).tone(Tone::Primary);
-    let schedule = Lever::of(ui, &Command::ScheduleForm).enabled_if(form.can_be_scheduled());
-    let cancel = Lever::of(ui, &Command::CloseOverlay);
+    let start = Lever::of(&Command::StartForm).text(text).tone(Tone::Primary);
+    let schedule = Lever::of(&Command::ScheduleForm).enabled_if(form.can_be_scheduled());
+    let cancel = Lever::of(&Command::CloseOverlay);
     let mut levers = vec![(cancel, Command::CloseOverlay), (start, Command::StartForm)];
     if Room::of(ui.ctx()) != Room::Tiny {
         levers.insert(0, (schedule, Command::ScheduleForm));

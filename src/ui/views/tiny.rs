@@ -25,7 +25,7 @@ pub(crate) fn tiny_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let height = (ui.available_height() - theme::CARD_HEAD - 6.0).max(view.row());
     Card::new(title).show(ui, |ui, head| {
         let search = Command::OpenPalette;
-        let lever = Lever::of(ui, &search).text("");
+        let lever = Lever::of(&search).text("");
         if lever.ui_before(ui, &mut (head.right() + 8.0), head, theme::LEVER).clicked() {
             out.push(search);
         }
@@ -65,7 +65,7 @@ fn run_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, corners: Corners, out: 
     if !run.state.is_ended() {
         let levers = [first_lever(run), second_lever(run)].map(|action| {
             let command = Command::Send(action);
-            (Lever::of(ui, &command).text(""), command)
+            (Lever::of(&command).text(""), command)
         });
         out.extend(levers_before(ui, &mut right, (rect, theme::lever_in(rect)), levers.into()));
     }

@@ -76,7 +76,7 @@ impl Message {
                         let shown = paragraph(ui, &self.text, (theme::body(), theme::tokens(ui).text));
                         shown.says(self.role, &self.text);
                     });
-                    command.is_some_and(|command| Lever::of(ui, command).ui(ui).clicked())
+                    command.is_some_and(|command| Lever::of(command).ui(ui).clicked())
                 })
                 .inner
             });

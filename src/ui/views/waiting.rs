@@ -115,7 +115,7 @@ pub(crate) fn waiting_row_ui(
     for (command, width, gap) in [(admit, ADMIT, 6.0), (second_lever(run), SKIP, 2.0)] {
         let place = Rect::from_min_size(pos2(left, top), vec2(width, height));
         let command = Command::Send(command);
-        let lever = if is_selected { Lever::of_selected(ui, &command) } else { Lever::of(ui, &command) };
+        let lever = if is_selected { Lever::of_selected(&command) } else { Lever::of(&command) };
         if lever.ui_at(ui, place).clicked() {
             out.push(command);
         }

@@ -30,6 +30,7 @@ pub(crate) struct Lever {
     text: String,
     name: String,
     tooltip: Option<String>,
+    key: Option<KeyboardShortcut>,
     tone: Tone,
     is_enabled: bool,
     opens_menu: bool,
@@ -56,30 +57,21 @@ pub(crate) fn levers_before(
 
 impl Lever {
     /// A lever for `command`.
-    pub(crate) fn of(ui: &Ui, command: &Command) -> Self {
+    pub(crate) fn of(command: &Command) -> Self {
         // A run's key acts on the selected run, which may not be the run of this lever.
-        let shortcut = command.label().shortcut.filter(|_| !matches!(command, Command::Send(_)));
-        Self::keyed(ui, command, shortcut)
+        let key = command.label().shortcut.filter(|_| !matches!(command, Command::Send(_)));
+        Self { key, ..Self::of_selected(command) }
     }
 
     /// The same for the selected run, with its key.
-    pub(crate) fn of_selected(ui: &Ui, command: &Command) -> Self {
-        Self::keyed(ui, command, command.label().shortcut)
-    }
-
-    fn keyed(ui: &Ui, command: &Command, shortcut: Option<KeyboardShortcut>) -> Self {
+    pub(crate) fn of_selected(command: &Command) -> Self {
         let label = command.label();
-        let shortcut = shortcut.map(|shortcut| ui.ctx().format_shortcut(&shortcut));
-        let tooltip = match (label.tooltip, shortcut) {
-            (Some(tooltip), Some(key)) => Some(format!("{tooltip} ({key})")),
-            (Some(tooltip), None) => Some(tooltip.to_owned()),
-            (None, key) => key,
-        };
         Self {
             icon: label.icon,
             text: one_line(label.text).into_owned(),
             name: command.name(),
-            tooltip,
+            tooltip: label.tooltip.map(str::to_owned),
+            key: label.shortcut,
             tone: Tone::Plain,
             is_enabled: true,
             opens_menu: false,
@@ -93,6 +85,7 @@ impl Lever {
             text: String::new(),
             name: name.into(),
             tooltip: None,
+            key: None,
             tone: Tone::Quiet,
             is_enabled: true,
             opens_menu: false,
@@ -115,6 +108,11 @@ impl Lever {
     /// Marks it as one that opens a menu.
     pub(crate) fn with_menu(self) -> Self {
         Self { opens_menu: true, ..self }
+    }
+
+    /// Only this icon.
+    pub(crate) fn with_only(self, icon: Icon) -> Self {
+        Self { icon: Some(icon), text: String::new(), tone: Tone::Quiet, ..self }
     }
 
     pub(crate) fn without_icon(self) -> Self {
@@ -180,9 +178,11 @@ impl Lever {
         }
         let response =
             if self.is_enabled { response.on_hover_cursor(CursorIcon::PointingHand) } else { response };
-        match self.tooltip {
-            Some(tooltip) => response.tip(&tooltip),
-            None => response,
+        // An icon has no other text.
+        let name = self.text.is_empty().then_some(self.name);
+        match (self.tooltip.or(name), self.key.filter(|_| self.is_enabled)) {
+            (None, None) => response,
+            (text, key) => response.tip_with_key(&text.unwrap_or_default(), key),
         }
     }
 

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use egui::accesskit::Live;
-use egui::{FontId, Response, RichText, Role, Ui, WidgetInfo};
+use egui::{FontId, KeyboardShortcut, Response, RichText, Role, Ui, WidgetInfo};
 
 /// The most characters of one line.
 const MAX_LINE: usize = 1000;
@@ -67,8 +67,12 @@ pub(crate) trait AccessibleName {
     fn says_enabled(&self, role: Role, is_enabled: bool, name: &str);
     /// Sets its role and name, and whether it is selected.
     fn says_selected(&self, role: Role, is_selected: bool, name: &str);
+    /// Says by which key the same is done.
+    fn says_key(&self, key: &KeyboardShortcut);
     /// Shows a tooltip.
     fn tip(self, text: &str) -> Self;
+    /// Shows a tooltip with the key that does the same, and says the key.
+    fn tip_with_key(self, text: &str, key: Option<KeyboardShortcut>) -> Self;
 }
 
 impl AccessibleName for Response {
@@ -92,6 +96,18 @@ impl AccessibleName for Response {
                 node.set_selected(is_selected);
             });
         }
+    }
+
+    fn says_key(&self, key: &KeyboardShortcut) {
+        let key = self.ctx.format_shortcut(key);
+        self.ctx.accesskit_node_builder(self.id, |node| node.set_keyboard_shortcut(key));
+    }
+
+    fn tip_with_key(self, text: &str, key: Option<KeyboardShortcut>) -> Self {
+        let Some(key) = key else { return self.tip(text) };
+        self.says_key(&key);
+        let key = self.ctx.format_shortcut(&key);
+        self.tip(&if text.is_empty() { key } else { format!("{text} ({key})") })
     }
 
     fn tip(self, text: &str) -> Self {
