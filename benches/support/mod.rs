@@ -6,6 +6,8 @@
 pub(crate) mod limits;
 pub(crate) mod process;
 pub(crate) mod runs;
+#[cfg(feature = "gui")]
+pub(crate) mod window;
 
 use std::time::Duration;
 
@@ -114,6 +116,16 @@ impl Table {
             goal.is_met(value).into(),
         ];
         self.rows.push(row);
+    }
+
+    /// What frames cost, in seconds: the middle, the 99th of 100, and the slowest.
+    pub(crate) fn frames(&mut self, what: &str, costs: &[f64], goal: Goal) {
+        let mut costs = costs.to_vec();
+        costs.sort_unstable_by(f64::total_cmp);
+        let part = |share: f64| costs[((costs.len() - 1) as f64 * share) as usize];
+        self.value(&format!("{what}: half of the frames, at most"), &[part(0.5)], ms, Goal::None);
+        self.value(&format!("{what}: 99 % of the frames, at most"), &[part(0.99)], ms, goal);
+        self.value(&format!("{what}: the slowest"), &[part(1.0)], ms, Goal::None);
     }
 
     /// Something that could not be measured, and why.

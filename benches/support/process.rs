@@ -24,6 +24,12 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     threads.map(nanoseconds).sum::<f64>() / 1e9
 }
 
+/// The CPU time of this thread, in seconds.
+pub(crate) fn thread_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
 /// What engine and supervisor, and the spawner of that, use of the CPU, steps not counted: steadier on a busy machine than
 /// what takes time.
 pub(crate) struct CpuMeter {

@@ -60,8 +60,9 @@ impl<B: Backlog> EventQueue<B> {
         }
         let was_empty = state.backlog.is_empty();
         add(&mut state.backlog);
+        let is_first = was_empty && !state.backlog.is_empty();
         drop(state);
-        if was_empty {
+        if is_first {
             self.tell();
         }
         true

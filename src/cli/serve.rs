@@ -127,7 +127,7 @@ fn serve_on(
     let dir = lease.data_dir().clone();
     let bus = EventBus::new();
     let (wake, wakes) = bell();
-    let events = bus.subscribe_with_waker(move || wake.ring());
+    let events = bus.subscribe_to_facts(move || wake.ring());
     let mut engine = EngineOptions { bus, host_start: HostStart::AtOnce, ..settings.engine_options() };
     if let (true, Some(runs)) = (args.until_idle, lease.inherited_runs()) {
         // Runs that other processes have left with the supervisor stay there.
@@ -242,9 +242,6 @@ fn conclude(service: Service, kind: ShutdownKind) -> Result<End, Failure> {
 
 /// Writes one line of the log. Progress and other telemetry are left out.
 fn log_event(event: &Event) {
-    if event.kind.is_telemetry() {
-        return;
-    }
     let time = local_time(event.at);
     match sentence(&event.kind, event.at) {
         Some(Sentence::Story(text)) => note(format_args!("{time} {text}")),

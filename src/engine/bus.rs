@@ -19,7 +19,20 @@ pub const MAX_WAITING_FACTS: usize = 65_536;
 /// Sends events to all subscribers. Cheap to clone; all clones are the same bus.
 #[derive(Clone, Default)]
 pub struct EventBus {
-    queues: Arc<Mutex<Vec<Weak<Queue>>>>,
+    subscribers: Arc<Mutex<Vec<Subscriber>>>,
+}
+
+#[derive(Clone)]
+struct Subscriber {
+    queue: Weak<Queue>,
+    hears: Hears,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hears {
+    All,
+    /// No telemetry, so that progress does not wake it.
+    Facts,
 }
 
 impl EventBus {
@@ -30,13 +43,18 @@ impl EventBus {
 
     /// Subscribes. Events are taken with [`Subscription::recv`] and the other methods.
     pub fn subscribe(&self) -> Subscription {
-        self.add(None)
+        self.add(Hears::All, None)
     }
 
     /// As [`Self::subscribe`]. `wake` is called on the engine's thread whenever the queue stops being empty, and must
     /// return at once.
     pub fn subscribe_with_waker(&self, wake: impl Fn() + Send + Sync + 'static) -> Subscription {
-        self.add(Some(Box::new(wake)))
+        self.add(Hears::All, Some(Box::new(wake)))
+    }
+
+    /// As [`Self::subscribe_with_waker`], without telemetry: for one whom progress does not concern.
+    pub(crate) fn subscribe_to_facts(&self, wake: impl Fn() + Send + Sync + 'static) -> Subscription {
+        self.add(Hears::Facts, Some(Box::new(wake)))
     }
 
     /// Calls `callback(event_type, data)` for every event, on a thread of its own, until the guard is dropped. A
@@ -58,25 +76,26 @@ impl EventBus {
         SubscriptionGuard { queue, _thread: thread.ok() }
     }
 
-    fn add(&self, wake: Option<Wake>) -> Subscription {
+    fn add(&self, hears: Hears, wake: Option<Wake>) -> Subscription {
         let queue = Arc::new(Queue::new(wake));
-        self.queues.lock().push(Arc::downgrade(&queue));
+        self.subscribers.lock().push(Subscriber { queue: Arc::downgrade(&queue), hears });
         Subscription { queue }
     }
 
     /// Sends `events` to every subscriber, in this order.
     pub(crate) fn publish(&self, events: &[Arc<Event>]) {
-        self.queues.lock().retain(|queue| match queue.upgrade() {
-            Some(queue) => {
-                queue.push(|waiting| events.iter().for_each(|event| waiting.push(event)), || false)
-            }
-            None => false,
+        self.subscribers.lock().retain(|Subscriber { queue, hears }| {
+            let concerns = |event: &&Arc<Event>| *hears == Hears::All || !event.kind.is_telemetry();
+            let push = |waiting: &mut Waiting| {
+                events.iter().filter(concerns).for_each(|event| waiting.push(event));
+            };
+            queue.upgrade().is_some_and(|queue| queue.push(push, || false))
         });
     }
 
     /// Ends every subscription. Waiting events can still be taken.
     pub(crate) fn close(&self) {
-        for queue in self.queues.lock().drain(..).filter_map(|queue| queue.upgrade()) {
+        for queue in self.subscribers.lock().drain(..).filter_map(|subscriber| subscriber.queue.upgrade()) {
             queue.close();
         }
     }
@@ -242,6 +261,19 @@ mod tests {
         let subscription = bus.subscribe();
         bus.publish(&[progress(1, "a"), fact(2, "a"), progress(3, "a"), progress(4, "b"), fact(5, "a")]);
         assert_eq!(seqs(&subscription), [2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn progress_does_not_wake_a_subscriber_to_facts() {
+        let bus = EventBus::new();
+        // Unbounded: at most one note for each event below.
+        let (wake, woken) = crossbeam_channel::unbounded();
+        let subscription = bus.subscribe_to_facts(move || wake.send(()).expect("ours"));
+        bus.publish(&[progress(1, "a")]);
+        assert!(woken.try_recv().is_err());
+        bus.publish(&[progress(2, "a"), fact(3, "a"), progress(4, "a")]);
+        assert!(woken.try_recv().is_ok() && woken.try_recv().is_err());
+        assert_eq!(seqs(&subscription), [3]);
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Actor {
         resolve: Arc<Resolve>,
     ) -> std::io::Result<(Self, Wakers)> {
         let ((at_timer, rung), (hear, heard)) = (bell(), bell());
-        let events = engine.bus().subscribe_with_waker(move || hear.ring());
+        let events = engine.bus().subscribe_to_facts(move || hear.ring());
         let at_zone = at_timer.clone();
         let timer = WallTimer::start(move || at_timer.ring())?;
         // If it can't be watched, the zone is looked at whenever something is due.

@@ -35,9 +35,9 @@ pub use jobs::{
 pub(crate) use presence::named_holder;
 pub use presence::{Presence, presence};
 pub use runs::{
-    AttemptRecord, CheckpointManager, CheckpointRecord, ExecutionRecord, HistoryFilter, HistoryKey,
-    HistoryMark, HistoryPart, PrunePlan, PruneReason, PruneReport, PrunedRun, Retention, RunFilter, RunWrite,
-    StoredBody, StoredDefinition, StoredRun, run_id_base,
+    AttemptRecord, CheckpointManager, CheckpointRecord, ExecutionRecord, HistoryFilter, HistoryList,
+    HistoryMark, HistoryOrder, HistoryPart, HistoryPlace, PrunePlan, PruneReason, PruneReport, PrunedRun,
+    Retention, RunFilter, RunWrite, StoredBody, StoredDefinition, StoredRun, run_id_base,
 };
 pub use samples::{
     LimitChangeRow, MachinePoint, Resolution, RunPoint, SampleHistory, SampleStore, StepSpan, StepUse,

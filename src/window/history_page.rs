@@ -1,5 +1,5 @@
 //! The list of ended runs as the window shows it: a question for the visible rows, and [`HistoryReader`], which answers
-//! it from the database. A list that has no index is searched in parts, and other lookups are answered between them.
+//! it from the database, part after part: the first rows are there at once, and other lookups are answered between them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,35 +10,15 @@ use crate::backend::Backend;
 use crate::base::id::PipelineId;
 use crate::engine::{EngineError, now};
 use crate::run::RunSummary;
-pub use crate::store::HistoryFilter;
-use crate::store::{CheckpointManager, HistoryKey, HistoryMark, StoreError};
+use crate::store::{CheckpointManager, HistoryMark, HistoryPart, HistoryPlace, StoreError};
+pub use crate::store::{HistoryFilter, HistoryList, HistoryOrder};
 
+/// How many runs the first part looks through at least.
+const FIRST_PART: usize = 500;
+/// How many runs a part looks through at most.
+const PART: usize = 20_000;
 /// How many runs the trend of a pipeline shows.
 pub const MAX_TREND: usize = 30;
-
-/// The order of the list.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum HistoryOrder {
-    /// The latest start first.
-    #[default]
-    Newest,
-    /// The longest run first.
-    Longest,
-}
-
-/// Which runs, in which order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HistoryList {
-    pub filter: HistoryFilter,
-    pub order: HistoryOrder,
-}
-
-impl HistoryList {
-    /// Whether any row is found by its number in an index.
-    fn is_indexed(&self) -> bool {
-        self.filter.text.is_empty() && self.order == HistoryOrder::Newest
-    }
-}
 
 /// A question for rows of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,24 +67,21 @@ struct OpenList {
     pipelines: Vec<PipelineId>,
     trend: Vec<RunSummary>,
     grid: Arc<RunGrid>,
-    rows: Rows,
+    /// The rows of the runs that were found.
+    found: Vec<i64>,
+    /// How many were found when a page was sent last.
+    n_told: usize,
+    next: Next,
 }
 
-enum Rows {
-    /// In the database, by number.
-    Indexed {
-        total: Option<usize>,
-    },
-    Searched {
-        found: Vec<HistoryKey>,
-        next: Next,
-    },
-}
-
+/// What is read next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
-    Newest,
-    From(i64),
+    /// The `n` runs after a place, or the first ones.
+    Part {
+        after: Option<HistoryPlace>,
+        n: usize,
+    },
     Nothing,
 }
 
@@ -120,11 +97,8 @@ impl HistoryReader {
 
     /// Whether [`Self::go_on`] has something to do.
     pub(crate) fn has_work(&self) -> bool {
-        let is_known = |list: &OpenList| match &list.rows {
-            Rows::Indexed { total } => total.is_some(),
-            Rows::Searched { next, .. } => *next == Next::Nothing,
-        };
-        self.question.is_some() && !(self.is_answered && self.list.as_ref().is_some_and(is_known))
+        let is_whole = self.list.as_ref().is_some_and(|list| list.next == Next::Nothing);
+        self.question.is_some() && !(self.is_answered && is_whole)
     }
 
     /// Does one step: what takes some ten milliseconds at most with a million runs.
@@ -147,35 +121,21 @@ impl HistoryReader {
 
     fn read(&mut self) -> Result<Option<HistoryPage>, StoreError> {
         let (Some(question), Some(list)) = (&self.question, &mut self.list) else { return Ok(None) };
-        let HistoryQuestion { list: HistoryList { filter, order }, rows, .. } = question;
-        match &mut list.rows {
-            Rows::Indexed { total: total @ None } if self.is_answered => {
-                *total = Some(list.store.count_history(filter, &list.mark)?);
-            }
-            Rows::Indexed { .. } => {}
-            Rows::Searched { next: Next::Nothing, .. } if self.is_answered => return Ok(None),
-            Rows::Searched { next: Next::Nothing, .. } => {}
-            Rows::Searched { found, next } => {
-                let n_before = found.len();
-                let from = if let Next::From(from) = next { Some(*from) } else { None };
-                let part = list.store.history_part(filter, &list.mark, from)?;
-                *next = part.next.map_or(Next::Nothing, Next::From);
-                found.extend(part.found);
-                let is_over = *next == Next::Nothing;
-                if *order == HistoryOrder::Longest {
-                    if !is_over {
-                        return Ok(None);
-                    }
-                    // Stable: of equally long ones the newest is first.
-                    found.sort_by_key(|key| std::cmp::Reverse(key.took_ms));
-                }
-                let is_news = is_over || n_before < rows.end && n_before < found.len();
-                if self.is_answered && !is_news {
-                    return Ok(None);
-                }
-            }
+        let end = question.rows.end;
+        let mut is_news = !self.is_answered && end <= list.found.len();
+        if let (Next::Part { after, n }, false) = (list.next, is_news) {
+            let n_before = list.found.len();
+            list.read_part(&question.list, after, n.max(end.min(PART)))?;
+            let n_found = list.found.len();
+            let shows_more = n_before < end && n_before < n_found;
+            // The count on its way: not after each part, whose rows are read with it.
+            is_news = list.next == Next::Nothing || shows_more || n_found >= 2 * list.n_told.max(end);
+        }
+        if self.is_answered && !is_news {
+            return Ok(None);
         }
         let page = list.page(question)?;
+        list.n_told = page.n_known;
         self.is_answered = true;
         Ok(Some(page))
     }
@@ -183,15 +143,12 @@ impl HistoryReader {
 
 impl OpenList {
     fn open(store: CheckpointManager, question: &HistoryQuestion) -> Result<Self, StoreError> {
-        let rows = match question.list.is_indexed() {
-            true => Rows::Indexed { total: None },
-            false => Rows::Searched { found: Vec::new(), next: Next::Newest },
-        };
         let mark = store.history_mark()?;
         let trend = match &question.list.filter.pipeline {
             Some(pipeline) => {
-                let all = HistoryFilter { pipeline: Some(pipeline.clone()), ..HistoryFilter::default() };
-                store.runs_in_rows(&store.history_rows(&all, &mark, 0, MAX_TREND)?)?
+                let filter = HistoryFilter { pipeline: Some(pipeline.clone()), ..HistoryFilter::default() };
+                let newest = HistoryList { filter, ..HistoryList::default() };
+                store.runs_in_rows(&store.history_part(&newest, &mark, None, MAX_TREND)?.rows)?
             }
             None => Vec::new(),
         };
@@ -202,32 +159,39 @@ impl OpenList {
             trend,
             grid,
             pipelines: store.pipelines_with_runs()?,
-            rows,
+            found: Vec::new(),
+            n_told: 0,
+            next: Next::Part { after: None, n: FIRST_PART },
             store,
         })
+    }
+
+    fn read_part(
+        &mut self,
+        list: &HistoryList,
+        after: Option<HistoryPlace>,
+        n: usize,
+    ) -> Result<(), StoreError> {
+        let HistoryPart { rows, last } = self.store.history_part(list, &self.mark, after, n)?;
+        self.found.extend(rows);
+        self.next = match last {
+            Some(_) => Next::Part { after: last, n: (4 * n).min(PART) },
+            None => Next::Nothing,
+        };
+        Ok(())
     }
 
     /// The rows that are asked for, as far as they are known.
     fn page(&self, question: &HistoryQuestion) -> Result<HistoryPage, StoreError> {
         let Range { start, end } = question.rows;
-        let (rows, n_known, is_whole) = match &self.rows {
-            Rows::Indexed { total } => {
-                let limit = end.saturating_sub(start);
-                let rows = self.store.history_rows(&question.list.filter, &self.mark, start, limit)?;
-                let n_known = total.unwrap_or(start + rows.len());
-                (rows, n_known, total.is_some())
-            }
-            Rows::Searched { found, next } => {
-                let shown = &found[start.min(found.len())..end.min(found.len())];
-                (shown.iter().map(|key| key.row).collect(), found.len(), *next == Next::Nothing)
-            }
-        };
+        let n_known = self.found.len();
+        let rows = &self.found[start.min(n_known)..end.min(n_known)];
         Ok(HistoryPage {
             serial: self.serial,
             offset: start,
-            runs: self.store.runs_in_rows(&rows)?,
+            runs: self.store.runs_in_rows(rows)?,
             n_known,
-            is_whole,
+            is_whole: self.next == Next::Nothing,
             pipelines: self.pipelines.clone(),
             trend: self.trend.clone(),
             grid: self.grid.clone(),
@@ -286,17 +250,24 @@ mod tests {
 
     #[test]
     fn rows_come_before_the_count() {
-        let pages = pages(&store(1000), HistoryList::default(), 500..510);
-        let told: Vec<_> = pages.iter().map(|page| (first(page), page.n_known, page.is_whole)).collect();
-        assert_eq!(told, [("r499", 510, false), ("r499", 1000, true)]);
+        let store = store(45_000);
+        for (order, told) in [(HistoryOrder::Newest, "r44999"), (HistoryOrder::Longest, "r0")] {
+            let list = HistoryList { order, ..HistoryList::default() };
+            let pages = pages(&store, list, 0..10);
+            assert_eq!((first(&pages[0]), pages[0].n_known, pages[0].is_whole), (told, FIRST_PART, false));
+            let last = pages.last().unwrap();
+            assert_eq!((first(last), last.n_known, last.is_whole), (told, 45_000, true));
+            assert!(pages.is_sorted_by_key(|page| page.n_known) && pages.len() < 10, "{}", pages.len());
+        }
     }
 
     #[test]
-    fn the_longest_come_first_once_all_are_known() {
+    fn rows_far_down_are_there_once_they_are_found() {
         let list = HistoryList { order: HistoryOrder::Longest, ..HistoryList::default() };
-        let pages = pages(&store(1000), list, 2..5);
-        let told: Vec<_> = pages.iter().map(|page| (first(page), page.n_known, page.is_whole)).collect();
-        assert_eq!(told, [("r2", 1000, true)]);
+        let pages = pages(&store(45_000), list, 40_000..40_003);
+        let last = pages.last().unwrap();
+        let names: Vec<_> = last.runs.iter().map(|run| run.run_id.as_str()).collect();
+        assert_eq!((names, last.is_whole), (vec!["r40000", "r40001", "r40002"], true));
     }
 
     #[test]

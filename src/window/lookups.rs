@@ -1,7 +1,7 @@
 //! The window's lookups of runs, pipelines and logs, on a thread of their own: a lookup may wait for a disk, the window
 //! does not.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -271,7 +271,10 @@ impl Lookups {
             Action::SaveSettings(edits) => {
                 AppUpdate::SettingsSaved(backend.edit_settings(&edits).err().unwrap_or_default())
             }
-            Action::OpenFolder(folder) => return self.open_folder(&folder).map(|()| None),
+            Action::OpenFolder(folder) => {
+                let opened = self.open_folder(&folder);
+                return opened.map(|()| None).map_err(|error| Error::impossible(error.to_string()));
+            }
             // These are no lookups.
             Action::Do(_)
             | Action::Backfill { .. }
@@ -336,7 +339,8 @@ impl Lookups {
         }
     }
 
-    fn open_folder(&self, folder: &Folder) -> Result<(), Error> {
+    /// Has the desktop open a folder, on a thread of its own: some openers wait until what they opened is closed.
+    fn open_folder(&self, folder: &Folder) -> std::io::Result<()> {
         let path = match folder {
             Folder::Pipelines => self.controller.backend.data_dir().pipelines_dir(),
             Folder::Of(file) => file.parent().unwrap_or(file).to_owned(),
@@ -344,17 +348,24 @@ impl Lookups {
             Folder::Log(key) => log_file(&self.controller, key),
             Folder::At(path) => path.clone(),
         };
-        let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-        let mut command = Command::new(opener);
-        command.arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        match command.status() {
-            Ok(status) if status.success() => Ok(()),
-            Ok(_) | Err(_) => {
-                let text = format!("no program opens {}; it is there", path.display());
-                Err(Error::impossible(text))
+        let updates = self.controller.updates.clone();
+        let opening = thread::short("lf-open", move || {
+            if !is_opened(&path) {
+                let message = format!("no program opens {}; it is there", path.display());
+                // Fails when the window is gone.
+                let _ = updates.send(AppUpdate::Failure { action: "open a folder".into(), message });
             }
-        }
+        });
+        opening.map(Thread::detach)
     }
+}
+
+/// Whether the desktop has a program that opens this.
+fn is_opened(path: &Path) -> bool {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let mut command = Command::new(opener);
+    command.arg(path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
 
 /// Sends the end of a log now and after each growth, at most once in [`LOG_PACE`].
@@ -376,7 +387,7 @@ fn paint(controller: &WindowController, key: &AttemptKey, growth: &Receiver<()>)
     }
 }
 
-fn read_tail(path: &std::path::Path) -> std::io::Result<LogTail> {
+fn read_tail(path: &Path) -> std::io::Result<LogTail> {
     let reader = LogReader::open(path)?;
     let window = reader.tail(MAX_LOG_LINES, MAX_LOG_BYTES)?;
     let dropped_bytes = reader.dropped()?.iter().map(|range| range.end - range.start).sum();

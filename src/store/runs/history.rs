@@ -1,21 +1,19 @@
-//! The history: runs that have ended, by filter, the latest start first. It is read in parts, so that a million runs
-//! cost no more than what is looked at.
+//! The history: runs that have ended, by filter, the latest start or the longest first. It is read in parts, so that a
+//! million runs cost no more than what is looked at.
 //!
 //! A [`HistoryMark`] holds a list still: what ends after the mark is not in it, so that no row changes its place while
-//! runs end. Without a text, a row is found by its number in an index alone. A text has no index: the runs are looked
-//! through in parts of [`PART`], each a query of its own.
+//! runs end. Each part begins after the last run of the part before, in an index that has the order of the list and,
+//! but for a text, what its filter asks about.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, params};
 
 use super::query::summaries;
+use super::schema::{HAS_ENDED, TOOK_MS};
 use super::{CheckpointManager, rows};
 use crate::base::id::PipelineId;
 use crate::run::{RunState, RunSummary};
 use crate::store::error::StoreError;
-
-/// How many runs one part looks through.
-const PART: i64 = 20_000;
 
 /// Which ended runs the history lists. The default lists all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,41 +37,86 @@ pub struct HistoryMark {
     unended: String,
 }
 
-/// One run that was found.
+/// The order of the list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HistoryOrder {
+    /// The latest start first.
+    #[default]
+    Newest,
+    /// The longest run first; of equally long ones the latest start.
+    Longest,
+}
+
+/// Which runs, in which order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HistoryList {
+    pub filter: HistoryFilter,
+    pub order: HistoryOrder,
+}
+
+/// Where a run stands in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HistoryKey {
-    /// Its row.
-    pub row: i64,
-    /// How long it worked, in milliseconds.
-    pub took_ms: i64,
+pub struct HistoryPlace {
+    /// How long it worked, in milliseconds; 0 in a list by start.
+    took_ms: i64,
+    started_ms: i64,
+    row: i64,
+}
+
+impl HistoryPlace {
+    const BEFORE_ALL: Self = Self { took_ms: i64::MAX, started_ms: i64::MAX, row: i64::MAX };
 }
 
 /// What one part has found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HistoryPart {
-    /// The latest start first.
-    pub found: Vec<HistoryKey>,
-    /// Where the next part begins; none after the last one.
-    pub next: Option<i64>,
+    /// The rows of the runs, in the order of the list.
+    pub rows: Vec<i64>,
+    /// The next part begins after this place; none after the last part.
+    pub last: Option<HistoryPlace>,
 }
 
-/// The index and the condition for a filter without its text. Its parameters: 1 and 2 the mark, 3 the earliest start,
-/// 4 the pipeline, 5 the state.
-fn condition(filter: &HistoryFilter) -> (&'static str, String) {
-    // Without a condition where none is wanted, so that each statement has its index.
-    let (pipeline, state) = (filter.pipeline.is_some(), filter.state.is_some());
-    let index = match (pipeline, state) {
-        (true, _) => "execution_state_by_pipeline",
-        (false, true) => "execution_state_by_state",
-        (false, false) => "execution_state_by_time",
-    };
-    let of_pipeline = if pipeline { "pipeline_id = ?4" } else { "?4 IS NULL" };
-    let of_state = if state { "state = ?5" } else { "?5 IS NULL" };
-    let condition = format!(
-        "{of_pipeline} AND {of_state} AND started_ms >= ?3 AND rowid <= ?1
-         AND rowid NOT IN (SELECT value FROM json_each(?2))"
-    );
-    (index, condition)
+impl HistoryList {
+    /// The statement for a part. Its parameters: 1 and 2 the mark, 3 the earliest start, 4 the pipeline, 5 the state,
+    /// 6 to 8 the place before, 9 the text, 10 how many runs.
+    fn statement(&self) -> String {
+        // Without a condition where none is wanted, so that each statement has its index.
+        let (pipeline, state) = (self.filter.pipeline.is_some(), self.filter.state);
+        let of_pipeline = if pipeline { "AND pipeline_id = ?4" } else { "" };
+        let of_state = if state.is_some() { "AND state = ?5" } else { "" };
+        let has_text = if self.filter.text.is_empty() {
+            "?9 = ''"
+        } else {
+            "ifnull(run_id LIKE ?9 ESCAPE '\\' OR pipeline_id LIKE ?9 ESCAPE '\\' OR error LIKE ?9 ESCAPE '\\'
+              OR message LIKE ?9 ESCAPE '\\' OR current_step LIKE ?9 ESCAPE '\\', 0)"
+        };
+        let (took, by_took, index, after) = match self.order {
+            HistoryOrder::Newest => {
+                // Most runs complete: among those, a pipeline is found faster than a state among a pipeline's runs.
+                let index = match (pipeline, state) {
+                    (true, None | Some(RunState::Completed)) => "execution_state_by_pipeline",
+                    (_, Some(_)) => "execution_state_by_state",
+                    (false, None) => "execution_state_by_time",
+                };
+                ("0", String::new(), index, "(started_ms, rowid) < (?7, ?8)".to_owned())
+            }
+            HistoryOrder::Longest => (
+                TOOK_MS,
+                format!("{TOOK_MS} DESC,"),
+                "execution_state_by_length",
+                format!(
+                    "{HAS_ENDED} AND {TOOK_MS} <= ?6
+                     AND ({TOOK_MS} < ?6 OR (started_ms, rowid) < (?7, ?8))"
+                ),
+            ),
+        };
+        format!(
+            "SELECT {took}, started_ms, rowid, {has_text} FROM execution_state INDEXED BY {index}
+             WHERE {after} AND started_ms >= ?3 AND rowid <= ?1
+               AND rowid NOT IN (SELECT value FROM json_each(?2)) {of_pipeline} {of_state}
+             ORDER BY {by_took} started_ms DESC, rowid DESC LIMIT ?10"
+        )
+    }
 }
 
 impl HistoryFilter {
@@ -130,87 +173,37 @@ impl CheckpointManager {
         })
     }
 
-    /// The rows of at most `limit` runs from the `offset`-th on, for a filter without a text.
-    pub fn history_rows(
+    /// Looks through the next `n` runs of a list after a place, or its first ones. All are found but for a text.
+    pub fn history_part(
         &self,
-        filter: &HistoryFilter,
+        list: &HistoryList,
         mark: &HistoryMark,
-        offset: usize,
-        limit: usize,
-    ) -> Result<Vec<i64>, StoreError> {
-        let (index, condition) = condition(filter);
-        let statement = format!(
-            "SELECT rowid FROM execution_state INDEXED BY {index} WHERE {condition}
-             ORDER BY started_ms DESC, rowid DESC LIMIT ?6 OFFSET ?7"
-        );
-        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        after: Option<HistoryPlace>,
+        n: usize,
+    ) -> Result<HistoryPart, StoreError> {
+        let HistoryList { filter, .. } = list;
+        let after = after.unwrap_or(HistoryPlace::BEFORE_ALL);
+        let text = if filter.text.is_empty() { String::new() } else { like(&filter.text) };
         let about = params![
             mark.last,
             mark.unended,
             filter.since_ms(),
             filter.pipeline_id(),
             filter.state_word(),
-            number(limit),
-            number(offset),
+            after.took_ms,
+            after.started_ms,
+            after.row,
+            text,
+            i64::try_from(n).unwrap_or(i64::MAX),
         ];
-        self.database().rows(&statement, about, |row| row.get(0))
-    }
-
-    /// How many runs there are, for a filter without a text.
-    pub fn count_history(&self, filter: &HistoryFilter, mark: &HistoryMark) -> Result<usize, StoreError> {
-        let (index, condition) = condition(filter);
-        let statement = format!("SELECT count(*) FROM execution_state INDEXED BY {index} WHERE {condition}");
-        let about =
-            params![mark.last, mark.unended, filter.since_ms(), filter.pipeline_id(), filter.state_word()];
-        let counted = self.database().row(&statement, about, |row| row.get::<_, i64>(0))?;
-        Ok(counted.and_then(|n| usize::try_from(n).ok()).unwrap_or_default())
-    }
-
-    /// Looks through one part of the runs: those that were started at `from` or before, or the newest.
-    pub fn history_part(
-        &self,
-        filter: &HistoryFilter,
-        mark: &HistoryMark,
-        from: Option<i64>,
-    ) -> Result<HistoryPart, StoreError> {
-        let (index, condition) = condition(filter);
-        let from = from.unwrap_or(i64::MAX);
-        let (pipeline, state) = (filter.pipeline_id(), filter.state_word());
-        self.database().read_consistently(|conn| {
-            // The whole of an instant belongs to one part, so that the next one can begin at the instant before.
-            let end = format!(
-                "SELECT started_ms FROM execution_state INDEXED BY {index}
-                 WHERE {condition} AND started_ms <= ?6 ORDER BY started_ms DESC LIMIT 1 OFFSET ?7"
-            );
-            let about =
-                params![mark.last, mark.unended, filter.since_ms(), pipeline, state, from, PART - 1];
-            let end: Option<i64> =
-                conn.prepare_cached(&end)?.query_row(about, |row| row.get(0)).optional()?;
-            let has_text = if filter.text.is_empty() {
-                "?7 = ''"
-            } else {
-                "(run_id LIKE ?7 ESCAPE '\\' OR pipeline_id LIKE ?7 ESCAPE '\\' OR error LIKE ?7 ESCAPE '\\'
-                  OR message LIKE ?7 ESCAPE '\\' OR current_step LIKE ?7 ESCAPE '\\')"
-            };
-            let found = format!(
-                "SELECT rowid, CASE WHEN attempt > 1 AND json_valid(ledger) THEN ledger ->> '$.work.worked_ms' END,
-                   finished_ms - started_ms - frozen_ms
-                 FROM execution_state INDEXED BY {index}
-                 WHERE {condition} AND started_ms <= ?6 AND {has_text}
-                 ORDER BY started_ms DESC, rowid DESC"
-            );
-            let since = end.unwrap_or_else(|| filter.since_ms());
-            let text = if filter.text.is_empty() { String::new() } else { like(&filter.text) };
-            let about = params![mark.last, mark.unended, since, pipeline, state, from, text];
-            let mut statement = conn.prepare_cached(&found)?;
-            let found = statement.query_map(about, |row| {
-                let worked = row.get::<_, Option<i64>>(1)?.or(row.get(2)?);
-                Ok(HistoryKey { row: row.get(0)?, took_ms: worked.unwrap_or_default() })
-            })?;
-            Ok(HistoryPart {
-                found: found.collect::<Result<_, _>>()?,
-                next: end.and_then(|end| end.checked_sub(1)).filter(|next| *next >= filter.since_ms()),
-            })
+        let looked_at = self.database().rows(&list.statement(), about, |row| {
+            let place = HistoryPlace { took_ms: row.get(0)?, started_ms: row.get(1)?, row: row.get(2)? };
+            Ok((place, row.get::<_, bool>(3)?))
+        })?;
+        let is_full = looked_at.len() >= n;
+        Ok(HistoryPart {
+            last: looked_at.last().filter(|_| is_full).map(|(place, _)| *place),
+            rows: looked_at.iter().filter(|(_, is_found)| *is_found).map(|(place, _)| place.row).collect(),
         })
     }
 

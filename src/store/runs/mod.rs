@@ -17,7 +17,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use history::{HistoryFilter, HistoryKey, HistoryMark, HistoryPart};
+pub use history::{HistoryFilter, HistoryList, HistoryMark, HistoryOrder, HistoryPart, HistoryPlace};
 pub use manager::CheckpointManager;
 pub use prune::{PrunePlan, PruneReason, PruneReport, PrunedRun, Retention};
 pub use query::{RunFilter, run_id_base};

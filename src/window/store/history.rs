@@ -23,6 +23,8 @@ pub struct HistoryModel {
     /// The visible rows; none when the list is not open.
     wanted: Option<Range<usize>>,
     asked: Option<(u64, Range<usize>)>,
+    /// The question whose lookup failed: it is not asked again and again, but when something changes.
+    failed: Option<(u64, Range<usize>)>,
     /// Runs that have ended since the list was read and belong to it.
     new: HashSet<RunId>,
 }
@@ -90,7 +92,7 @@ impl HistoryModel {
         let was_open = self.wanted.is_some();
         self.wanted = rows;
         if self.wanted.is_none() {
-            self.asked = None;
+            (self.asked, self.failed) = (None, None);
             return was_open.then_some(Action::LoadRuns(None));
         }
         if !was_open {
@@ -124,6 +126,7 @@ impl HistoryModel {
 
     /// A run has ended.
     pub(crate) fn put_ended(&mut self, run: &RunSummary) {
+        self.failed = None;
         if self.wanted.is_some() && self.new.len() < MAX_NEW && self.list.filter.matches(run) {
             self.new.insert(run.run_id.clone());
         }
@@ -139,7 +142,9 @@ impl HistoryModel {
 
     /// A lookup failed; the next change asks again.
     pub(crate) fn forget_questions(&mut self) {
-        self.asked = None;
+        if let Some(asked) = self.asked.take() {
+            self.failed = Some(asked);
+        }
     }
 
     fn begin(&mut self) {
@@ -150,8 +155,12 @@ impl HistoryModel {
     /// Asks for the visible rows that are not known and not asked for. The newest question replaces those before.
     fn ask(&mut self) -> Option<Action> {
         let wanted = self.wanted.clone()?;
-        let is_in = |rows: &Range<usize>| rows.start <= wanted.start && wanted.end <= rows.end;
-        if self.asked.as_ref().is_some_and(|(serial, rows)| *serial == self.serial && is_in(rows)) {
+        let covers = |question: &Option<(u64, Range<usize>)>| {
+            question.as_ref().is_some_and(|(serial, rows)| {
+                *serial == self.serial && rows.start <= wanted.start && wanted.end <= rows.end
+            })
+        };
+        if covers(&self.asked) || covers(&self.failed) {
             return None;
         }
         let rows = wanted.start.saturating_sub(ROW_MARGIN)..wanted.end + ROW_MARGIN;
@@ -193,8 +202,20 @@ mod tests {
         assert_eq!(asked(history.want(Some(500..510))), Some((1, 460..550)), "the newest question counts");
         assert_eq!(history.put_page(page(1, 460)), None);
         assert!(history.is_whole() && !history.is_loading());
+    }
+
+    #[test]
+    fn what_failed_is_not_asked_again_and_again_but_after_a_change() {
+        let mut history = HistoryModel::default();
+        history.want(Some(0..10));
         history.forget_questions();
-        assert!(asked(history.want(Some(500..510))).is_some(), "what failed is asked again");
+        assert_eq!(history.want(Some(0..10)), None);
+        assert_eq!(asked(history.want(Some(500..510))), Some((1, 460..550)), "other rows");
+        history.forget_questions();
+        assert_eq!(asked(history.refresh()), Some((2, 460..550)), "the operator reads it again");
+        history.forget_questions();
+        history.want(None);
+        assert!(asked(history.want(Some(500..510))).is_some(), "it was left and opened again");
     }
 
     #[test]

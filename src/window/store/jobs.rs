@@ -19,6 +19,8 @@ pub struct JobsModel {
     wanted: Option<Range<usize>>,
     /// A page was requested and has not arrived.
     is_asked: bool,
+    /// The last request failed. It is not made again and again, but when something changes.
+    has_failed: bool,
     /// The known rows may be out of date.
     is_stale: bool,
     selected: Option<JobId>,
@@ -77,6 +79,9 @@ impl JobsModel {
 
     /// Sets the visible rows; none when the list is not open.
     pub(crate) fn want(&mut self, rows: Option<Range<usize>>) -> [Option<Action>; 2] {
+        if rows.is_none() {
+            self.has_failed = false;
+        }
         self.wanted = rows;
         [self.ask(), if self.is_detail_stale { self.ask_detail() } else { None }]
     }
@@ -94,13 +99,13 @@ impl JobsModel {
 
     /// This job has changed; none: any of them may have.
     pub(crate) fn touch(&mut self, job_id: Option<&JobId>) -> [Option<Action>; 2] {
-        self.is_stale = true;
+        (self.is_stale, self.has_failed) = (true, false);
         let is_selected = job_id.is_none() || job_id == self.selected.as_ref();
         [self.ask(), if is_selected { self.ask_detail() } else { None }]
     }
 
     pub(crate) fn put_page(&mut self, page: JobPage) -> Option<Action> {
-        self.is_asked = false;
+        (self.is_asked, self.has_failed) = (false, false);
         self.page = Some(page);
         self.ask()
     }
@@ -123,14 +128,14 @@ impl JobsModel {
 
     /// A lookup failed; the next change asks again.
     pub(crate) fn forget_questions(&mut self) {
-        self.is_asked = false;
-        self.is_detail_asked = false;
+        self.has_failed |= self.is_asked;
+        (self.is_asked, self.is_detail_asked) = (false, false);
     }
 
     /// Asks for the visible rows that are not known, unless a request is on its way.
     fn ask(&mut self) -> Option<Action> {
         let wanted = self.wanted.clone()?;
-        if self.is_asked || (self.is_known(&wanted) && !self.is_stale) {
+        if self.is_asked || self.has_failed || (self.is_known(&wanted) && !self.is_stale) {
             return None;
         }
         self.is_asked = true;
@@ -223,5 +228,18 @@ mod tests {
         assert_eq!(jobs.touch(Some(&job1))[1], Some(Action::LoadJob(job1.clone())));
         jobs.put_detail(&job1, None);
         assert_eq!(jobs.selected(), None);
+    }
+
+    #[test]
+    fn rows_that_could_not_be_read_are_not_asked_for_again_and_again_but_after_a_change() {
+        let mut jobs = JobsModel::default();
+        let asked = Some(Action::LoadJobs { offset: 0, limit: 42 });
+        assert_eq!(jobs.want(Some(0..2))[0], asked);
+        jobs.forget_questions();
+        assert_eq!(jobs.want(Some(0..2))[0], None);
+        assert_eq!(jobs.touch(None)[0], asked);
+        jobs.forget_questions();
+        jobs.want(None);
+        assert_eq!(jobs.want(Some(0..2))[0], asked, "the page was left and opened again");
     }
 }

@@ -1,7 +1,8 @@
 //! The history: by filter, by number, in parts, and as of its mark.
 
 use super::*;
-use crate::store::{HistoryFilter, HistoryMark, RunWrite};
+use crate::run::WorkTime;
+use crate::store::{HistoryFilter, HistoryList, HistoryMark, HistoryOrder, RunWrite};
 
 fn put(f: &Fixture, runs: impl IntoIterator<Item = Run>) {
     let writes: Vec<RunWrite> = runs.into_iter().map(|run| RunWrite::Run(Arc::new(run))).collect();
@@ -16,22 +17,30 @@ fn other(run: Run) -> Run {
     Run { pipeline_id: PipelineId::new("other").unwrap(), ..run }
 }
 
-/// All that parts find, and how many parts there were.
-fn searched(f: &Fixture, filter: &HistoryFilter, mark: &HistoryMark) -> (Vec<String>, usize) {
-    let (mut rows, mut from, mut n_parts) = (Vec::new(), None, 0);
+fn by(order: HistoryOrder, filter: &HistoryFilter) -> HistoryList {
+    HistoryList { filter: filter.clone(), order }
+}
+
+/// All that is found in parts of `n`.
+fn searched(f: &Fixture, list: &HistoryList, mark: &HistoryMark, n: usize) -> Vec<i64> {
+    let (mut rows, mut after) = (Vec::new(), None);
     loop {
-        let part = f.store.history_part(filter, mark, from).unwrap();
-        n_parts += 1;
-        rows.extend(part.found.iter().map(|key| key.row));
-        match part.next {
-            Some(next) => from = Some(next),
-            None => return (names(f, &rows), n_parts),
+        let part = f.store.history_part(list, mark, after, n).unwrap();
+        rows.extend(part.rows);
+        if part.last.is_none() {
+            return rows;
         }
+        after = part.last;
     }
 }
 
+/// The names of all, by start.
+fn newest(f: &Fixture, filter: &HistoryFilter, mark: &HistoryMark) -> Vec<String> {
+    names(f, &searched(f, &by(HistoryOrder::Newest, filter), mark, 1000))
+}
+
 #[test]
-fn each_filter_finds_the_same_by_number_by_parts_and_one_by_one() {
+fn each_filter_finds_the_same_in_either_order_in_parts_and_one_by_one() {
     let f = Fixture::new();
     let mut failed = run("b", RunState::Failed, 10);
     failed.error = Some("Step match failed: 100% of_it".into());
@@ -48,17 +57,18 @@ fn each_filter_finds_the_same_by_number_by_parts_and_one_by_one() {
     );
     let mark = f.store.history_mark().unwrap();
     let check = |filter: HistoryFilter, expected: &[&str]| {
-        assert_eq!(searched(&f, &filter, &mark), (expected.iter().map(ToString::to_string).collect(), 1));
+        assert_eq!(newest(&f, &filter, &mark), expected, "{filter:?}");
+        for order in [HistoryOrder::Newest, HistoryOrder::Longest] {
+            let list = by(order, &filter);
+            let whole = searched(&f, &list, &mark, 1000);
+            assert_eq!(whole.len(), expected.len(), "{list:?}");
+            for n in 1..4 {
+                assert_eq!(searched(&f, &list, &mark, n), whole, "{list:?} in parts of {n}");
+            }
+        }
         for run in f.store.list_runs(&Default::default()).unwrap().iter().filter(|run| run.state.is_ended()) {
             let is_expected = expected.contains(&run.run_id.as_str());
             assert_eq!(filter.matches(run), is_expected, "{} by {filter:?}", run.run_id);
-        }
-        if filter.text.is_empty() {
-            let rows = f.store.history_rows(&filter, &mark, 0, 100).unwrap();
-            assert_eq!(names(&f, &rows), expected, "{filter:?}");
-            assert_eq!(f.store.count_history(&filter, &mark).unwrap(), expected.len());
-            let second = f.store.history_rows(&filter, &mark, 1, 1).unwrap();
-            assert_eq!(names(&f, &second), expected[1..expected.len().min(2)], "{filter:?}");
         }
     };
     let all = HistoryFilter::default;
@@ -85,30 +95,59 @@ fn what_ends_after_the_mark_moves_no_row() {
     let mark = f.store.history_mark().unwrap();
     put(&f, [run("b", RunState::Completed, 10), run("d", RunState::Completed, 5)]);
     let all = HistoryFilter::default();
-    let rows = f.store.history_rows(&all, &mark, 0, 9).unwrap();
-    assert_eq!(names(&f, &rows), ["c", "a"]);
-    assert_eq!(f.store.count_history(&all, &mark).unwrap(), 2);
+    assert_eq!(newest(&f, &all, &mark), ["c", "a"]);
     // What is taken up again stays in its row.
     put(&f, [run("c", RunState::Running, 20)]);
-    assert_eq!(f.store.history_rows(&all, &mark, 0, 9).unwrap(), rows);
+    assert_eq!(newest(&f, &all, &mark), ["c", "a"]);
     let later = f.store.history_mark().unwrap();
-    let rows = f.store.history_rows(&all, &later, 0, 9).unwrap();
-    assert_eq!(names(&f, &rows), ["b", "d", "a"]);
+    assert_eq!(newest(&f, &all, &later), ["b", "d", "a"]);
+}
+
+#[test]
+fn the_longest_are_those_that_worked_longest() {
+    let f = Fixture::new();
+    let took = |name: &str, seconds: i64| {
+        let started_at = at(100);
+        Run {
+            phase: Phase::of(RunState::Completed, Some(started_at + TimeDelta::seconds(seconds))),
+            ..run(name, RunState::Completed, 100)
+        }
+    };
+    let mut frozen = took("frozen", 60);
+    frozen.ledger.frozen_ms = 50_000;
+    let mut resumed = took("resumed", 3600);
+    resumed.attempt = 2;
+    resumed.ledger.work = Some(WorkTime::default());
+    resumed.ledger.work.as_mut().unwrap().worked_ms = 20_000;
+    put(&f, [took("short", 5), frozen, resumed, took("long", 30), run("living", RunState::Running, 0)]);
+    let mark = f.store.history_mark().unwrap();
+    let list = by(HistoryOrder::Longest, &HistoryFilter::default());
+    let found = searched(&f, &list, &mark, 2);
+    assert_eq!(names(&f, &found), ["long", "resumed", "frozen", "short"]);
+}
+
+#[test]
+fn the_index_by_length_has_the_runs_that_have_ended() {
+    for state in RunState::ALL {
+        let word = format!("'{}'", state.as_str());
+        assert_eq!(!HAS_ENDED.contains(&word), state.is_ended(), "{word}");
+    }
 }
 
 #[test]
 fn many_runs_are_searched_in_parts_and_none_is_left_out_where_many_began_at_one_instant() {
     let f = Fixture::new();
-    // More than a part at one instant, and a part on either side.
-    let started = |n: i64| if n < 3000 { n } else { 3000 + (n - 3000) / 21_000 };
-    put(&f, (0..26_000).map(|n| run(&format!("r{n}"), RunState::Completed, started(n))));
+    let started = |n: i64| if n < 30 { n } else { 30 + (n - 30) / 210 };
+    put(&f, (0..2600).map(|n| run(&format!("r{n}"), RunState::Completed, started(n))));
     let mark = f.store.history_mark().unwrap();
-    let (found, n_parts) = searched(&f, &HistoryFilter::default(), &mark);
-    let expected: Vec<String> = (0..26_000).rev().map(|n| format!("r{n}")).collect();
-    assert!(found == expected, "{} found", found.len());
-    assert!(n_parts > 1);
-    let text = HistoryFilter { text: "r2599".into(), ..HistoryFilter::default() };
-    assert_eq!(searched(&f, &text, &mark).0.len(), 11);
+    let expected: Vec<String> = (0..2600).rev().map(|n| format!("r{n}")).collect();
+    for n in [100, 210, 2600] {
+        let list = by(HistoryOrder::Newest, &HistoryFilter::default());
+        let found = names(&f, &searched(&f, &list, &mark, n));
+        assert!(found == expected, "{} found in parts of {n}", found.len());
+    }
+    let text = HistoryFilter { text: "r259".into(), ..HistoryFilter::default() };
+    assert_eq!(newest(&f, &text, &mark).len(), 11);
 }
 
 #[test]

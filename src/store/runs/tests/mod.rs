@@ -13,6 +13,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 
+use super::schema::HAS_ENDED;
 use super::{CheckpointManager, RunWrite};
 use crate::base::id::{PipelineId, RunId, StepId};
 use crate::pipeline::{Command, OnFailure, Pipeline, Retries, Step};

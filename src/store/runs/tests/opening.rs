@@ -147,7 +147,7 @@ fn a_newer_database_is_refused_untouched() {
         let (before, wal_before) = bytes();
         for refused in [CheckpointManager::open(&path), CheckpointManager::open_read_only(&path)] {
             match refused {
-                Err(error @ StoreError::Newer { found: 99, known: 1, .. }) => {
+                Err(error @ StoreError::Newer { found: 99, known: 2, .. }) => {
                     assert!(error.to_string().contains("newer"));
                 }
                 other => panic!("{other:?}"),

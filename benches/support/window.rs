@@ -1,0 +1,53 @@
+//! A window without a display, whose frames are measured.
+
+use chrono::{DateTime, Utc};
+use egui::{Context, Event, Key, Modifiers, RawInput, Rect, pos2};
+use leverframe::ui::LeverframeWindow;
+use leverframe::window::WindowPort;
+
+use super::process::thread_seconds;
+
+pub(crate) struct Stage {
+    ctx: Context,
+    window: LeverframeWindow,
+    n_frames: u32,
+}
+
+impl Stage {
+    pub(crate) fn new(port: WindowPort) -> Self {
+        let ctx = Context::default();
+        let window = LeverframeWindow::with_context(&ctx, port);
+        Self { ctx, window, n_frames: 0 }
+    }
+
+    /// Applies the updates without painting.
+    pub(crate) fn process_updates(&mut self) {
+        self.window.process_updates(&self.ctx);
+    }
+
+    /// The CPU time of a frame at an instant, in seconds: from the updates to the triangles.
+    pub(crate) fn frame(&mut self, events: Vec<Event>, at: DateTime<Utc>) -> f64 {
+        self.n_frames += 1;
+        let input = RawInput {
+            screen_rect: Some(Rect::from_min_max(pos2(0.0, 0.0), pos2(1280.0, 800.0))),
+            time: Some(f64::from(self.n_frames) / 60.0),
+            events,
+            ..RawInput::default()
+        };
+        let begun = thread_seconds();
+        self.window.process_updates(&self.ctx);
+        let window = &mut self.window;
+        let output = self.ctx.run_ui(input, |ui| window.paint(ui, at));
+        let triangles = self.ctx.tessellate(output.shapes, output.pixels_per_point);
+        let took = thread_seconds() - begun;
+        assert!(triangles.len() > 3, "something is painted");
+        took
+    }
+
+    /// A frame in which a key is pressed, and one in which no modifier is held any more.
+    pub(crate) fn press(&mut self, modifiers: Modifiers, key: Key, at: DateTime<Utc>) {
+        let pressed = Event::Key { key, physical_key: None, pressed: true, repeat: false, modifiers };
+        self.frame(vec![Event::ModifiersChanged(modifiers), pressed], at);
+        self.frame(vec![Event::ModifiersChanged(Modifiers::NONE)], at);
+    }
+}
