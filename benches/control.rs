@@ -43,7 +43,7 @@ fn measure(table: &mut support::Table) {
     let engine = CoreExecutionEngine::open(dir.path(), options).expect("the engine opens");
     let owner = Owner::without_window(ProcessKind::Library, || {});
     let jobs = DesktopScheduler::open(&engine).expect("a scheduler");
-    let desk = CommandHandler::new(engine.clone(), jobs, Arc::new(Settings::default()), owner);
+    let desk = CommandHandler::new(engine.clone(), jobs, Settings::default().into(), owner);
     let options = ControlOptions {
         handler: Arc::new(desk.clone()),
         engine: desk.engine().clone(),
