@@ -157,7 +157,7 @@ fn head_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &mut HistoryState, out
         (HistoryOrder::Newest, "Newest", "Order: newest first"),
         (HistoryOrder::Longest, "Longest", "Order: longest first"),
     ];
-    let mut right = rect.right() - segments_width(&orders) - 10.0;
+    let mut right = rect.right() - segments_width(ui, &orders) - 10.0;
     let n_new = view.store.history().n_new();
     if n_new > 0 {
         let command = Command::ShowNewRuns;

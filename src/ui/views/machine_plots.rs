@@ -134,7 +134,7 @@ fn shares_ui<'v>(
         });
         let mut scrub = Scrub::new(view, (AxisOf::Machine, "Time of the machine"), axis.scale, whole);
         let spans = HistorySpan::ALL.map(|span| (span, span_text(span), span_name(span)));
-        let right = head.right() - segments_width(&spans) - 12.0;
+        let right = head.right() - segments_width(ui, &spans) - 12.0;
         let left = scrub.levers_at(ui, head, right, out);
         out.extend(segments_at(ui, head, span, &spans).0.map(Command::ShowSpan));
         scrub.strip(ui, axis.frame(), out);

@@ -115,7 +115,7 @@ fn filter_ui(ui: &mut Ui, picker: &mut PathPicker, n_entries: usize) -> Option<K
     let is_entered = pressed(Key::Enter);
     let edit = TextEdit::singleline(&mut picker.filter)
         .id(id)
-        .hint_text("Type to find; Enter opens or takes, Backspace goes up")
+        .hint_text("Type to find; Backspace goes up")
         .margin(vec2(9.0, 6.0))
         .desired_width(WIDTH - 18.0);
     let response = ui.add(edit).accessible_name("Find in the folder");

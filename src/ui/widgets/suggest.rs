@@ -52,7 +52,7 @@ impl Field<'_> {
         }
         let found: Vec<_> = match (offer.is_open, at_first) {
             (false, _) => Vec::new(),
-            (true, AtFirst::All) if !offer.is_typed => all.take(MOST).collect(),
+            (true, AtFirst::All) if !offer.is_typed => choices(all, text),
             (true, AtFirst::All | AtFirst::Matching) => matching(all, text),
         };
         if !found.is_empty() {
@@ -95,6 +95,12 @@ impl Field<'_> {
         ui.data_mut(|data| data.insert_temp(id, offer));
         response
     }
+}
+
+/// The first of `all`; none if there is no other than the text.
+fn choices<'a>(all: impl Iterator<Item = &'a str>, text: &str) -> Vec<&'a str> {
+    let choices: Vec<_> = all.take(MOST).collect();
+    if choices == [text] { Vec::new() } else { choices }
 }
 
 fn row_ui(ui: &mut Ui, id: Id, text: &str, (is_marked, width): (bool, f32)) -> bool {
@@ -144,6 +150,8 @@ mod tests {
         assert_eq!(found("yor"), ["york", "America/New_York"]);
         assert_eq!(found("MADRID"), ["Europe/Madrid"]);
         assert_eq!(found("a").len(), 3);
+        assert_eq!(choices(["york"].into_iter(), "york"), Vec::<&str>::new());
+        assert_eq!(choices(all.into_iter(), "york").len(), 4);
         let many: Vec<String> = (0..100).map(|n| format!("p{n}")).collect();
         assert_eq!(matching(many.iter().map(|it| &**it), "p").len(), MOST);
     }
