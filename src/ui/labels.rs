@@ -90,7 +90,8 @@ pub(super) const fn log_label(command: &LogCommand) -> Label {
             Label::new("Follow").tooltip("Stay at the end as the log grows").key(CTRL, Key::End)
         }
         LogCommand::Wrap => Label::new("Wrap").tooltip("Wrap long lines").key(CTRL, Key::W),
-        LogCommand::Copy => Label::new("Copy lines").tooltip("Copy the selected lines (click or Space, with Shift for several)"),
+        LogCommand::Copy => Label::new("Copy lines")
+            .tooltip("Copy the selected lines (click or Space, with Shift for several)"),
     }
 }
 

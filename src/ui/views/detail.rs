@@ -119,7 +119,7 @@ pub(crate) fn decision_text(decision: &Decision) -> String {
 fn close_at(ui: &mut Ui, rect: Rect, out: &mut Commands) -> f32 {
     let close = Command::Select(None);
     let place = Rect::from_center_size(pos2(rect.right() - 6.0, rect.center().y), vec2(26.0, 26.0));
-    if Lever::of(&close).as_icon(Icon::Close).ui_at(ui, place).clicked() {
+    if Lever::of(&close).icon_alone(Icon::Close).ui_at(ui, place).clicked() {
         out.push(close);
     }
     place.left()

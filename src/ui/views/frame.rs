@@ -50,7 +50,7 @@ fn foot_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             ThemePreference::Dark => ThemePreference::Light,
         };
         let command = Command::SetTheme(next);
-        if Lever::of(&command).as_icon(Icon::HalfMoon).ui(ui).clicked() {
+        if Lever::of(&command).icon_alone(Icon::HalfMoon).ui(ui).clicked() {
             out.push(command);
         }
     });

@@ -66,7 +66,7 @@ pub(crate) fn job_card_ui(
         }
         let close = if is_new { Command::RevertJob } else { Command::SelectJob(None) };
         let lever = if is_new { Lever::of(&close).named("Cancel") } else { Lever::of(&close) };
-        levers.push((lever.as_icon(Icon::Close), close));
+        levers.push((lever.icon_alone(Icon::Close), close));
         out.extend(levers_before(ui, &mut right, (rect, 28.0), levers));
         if let Some(file) = &file {
             let left = rect.left() + text_width(ui, &title, theme::strong()) + 14.0;

@@ -115,7 +115,7 @@ fn head_ui(ui: &mut Ui, view: View<'_>, log: &LogView, (title, head): (&str, Rec
     {
         out.push(command);
     }
-    if Lever::of(&close).as_icon(Icon::Close).ui_at(ui, place).clicked() {
+    if Lever::of(&close).icon_alone(Icon::Close).ui_at(ui, place).clicked() {
         out.push(close);
     }
     let mut left = head.left() + text_width(ui, title, theme::strong()) + 12.0;

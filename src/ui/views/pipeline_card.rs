@@ -49,7 +49,7 @@ pub(crate) fn pipeline_card_ui(
             levers.push((Lever::of_selected(&edit).tone(tone), edit));
         }
         let close = Command::SelectPipeline(None);
-        levers.push((Lever::of(&close).as_icon(Icon::Close), close));
+        levers.push((Lever::of(&close).icon_alone(Icon::Close), close));
         out.extend(levers_before(ui, &mut right, (rect, 28.0), levers));
         let left = rect.left() + text_width(ui, &entry.id, theme::strong()) + 14.0;
         let tokens = theme::tokens(ui);

@@ -100,7 +100,7 @@ fn head_ui(ui: &mut Ui, rect: Rect, form: &StartForm, out: &mut Commands) {
     let size = vec2(theme::LEVER, theme::LEVER);
     let close = Rect::from_center_size(pos2(rect.right() - size.x / 2.0, rect.center().y), size);
     let cancel = Command::CloseOverlay;
-    if Lever::of(&cancel).named("Close the form").as_icon(Icon::Close).ui_at(ui, close).clicked() {
+    if Lever::of(&cancel).named("Close the form").icon_alone(Icon::Close).ui_at(ui, close).clicked() {
         out.push(cancel);
     }
 }

@@ -103,7 +103,7 @@ impl Lever {
     }
 
     /// Only this icon.
-    pub(crate) fn as_icon(self, icon: Icon) -> Self {
+    pub(crate) fn icon_alone(self, icon: Icon) -> Self {
         Self { icon: Some(icon), text: String::new(), tone: Tone::Quiet, ..self }
     }
 
