@@ -3,14 +3,10 @@
 use leverframe::run::{RunState, RunSummary};
 use leverframe::store::RunFilter;
 
-use super::stage::{OpenWindow, Stage, skipped, skipped_wayland};
+use super::stage::{OpenWindow, Stage, skipped};
 use crate::support::compositor::Compositor;
-use crate::support::display::Display;
 use crate::support::process::look_until;
 use crate::support::screen_reader::{Heard, ScreenReader, is_control, is_frame};
-
-/// The size of the compositor's screen.
-const SCREEN: (u16, u16) = (1600, 1000);
 
 /// A place for the window, and who hears it.
 pub(super) struct Ear {
@@ -28,19 +24,8 @@ impl Ear {
 
     /// The same under Wayland.
     pub(super) fn set_under_wayland() -> Option<Self> {
-        if cfg!(not(feature = "gui")) {
-            skipped("this build has no window");
-            return None;
-        }
-        let Some(display) = Display::open(SCREEN) else {
-            skipped_wayland("there is no Xvfb on which a compositor could be looked at");
-            return None;
-        };
-        let Some(compositor) = Compositor::open(&display, SCREEN) else {
-            skipped_wayland("there is no Weston to open a window on");
-            return None;
-        };
-        Self::before(Stage::on(display), Some(compositor))
+        let (stage, compositor) = Stage::set_under_wayland()?;
+        Self::before(stage, Some(compositor))
     }
 
     fn before(stage: Stage, compositor: Option<Compositor>) -> Option<Self> {
@@ -56,10 +41,7 @@ impl Ear {
         let mut command = self.stage.program(&[]);
         self.reader.dress(&mut command);
         let window = match &self.compositor {
-            Some(compositor) => {
-                compositor.dress(&mut command);
-                OpenWindow { child: command.spawn().expect("the program starts"), id: 0 }
-            }
+            Some(compositor) => self.stage.open_under(compositor, command),
             None => self.stage.open_by(command),
         };
         self.reader.hear_of("the window", |heard| is_frame(heard) && heard.name == "Leverframe");

@@ -7,12 +7,10 @@ use leverframe::control::ControlClient;
 use leverframe::run::RunState;
 use rustix::process::Signal;
 
-use super::super::support::compositor::Compositor;
-use super::super::support::display::Display;
 use super::super::support::process::{look_until, signal};
 use super::super::support::run_id;
 use super::heard::Ear;
-use super::stage::{OpenWindow, SIZE, skipped};
+use super::stage::OpenWindow;
 use super::{RUNNING, Stage, icon};
 
 #[test]
@@ -63,13 +61,9 @@ fn told_to_stop_and_to_end(stage: &mut Stage, window: &OpenWindow) {
 
 #[test]
 fn a_window_whose_wayland_compositor_dies_leaves_runs_and_jobs_to_another_process() {
-    let Some(display) = Display::open(SIZE) else { return skipped("there is no Xvfb") };
-    let Some(mut compositor) = Compositor::open(&display, SIZE) else { return skipped("there is no Weston") };
-    let stage = Stage::on(display);
+    let Some((stage, mut compositor)) = Stage::set_under_wayland() else { return };
     write_pipelines(&stage);
-    let mut command = stage.program(&[]);
-    compositor.dress(&mut command);
-    let mut window = OpenWindow { child: command.spawn().expect("the program starts"), id: 0 };
+    let mut window = stage.open_under(&compositor, stage.program(&[]));
     stage.seq_of(ProcessKind::Window);
     start_the_run(&stage);
     stage.look_for("the window", |picture| picture.n_colors() > 50);

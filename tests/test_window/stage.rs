@@ -11,11 +11,14 @@ use leverframe::control::ControlClient;
 use leverframe::run::{RunSummary, StepState};
 use leverframe::store::RunFilter;
 
+use crate::support::compositor::Compositor;
 use crate::support::display::{CONTROL, DOWN, Display, ENTER, Picture};
 use crate::support::process::{kill, look_until, processes_of, step_processes_of};
 use crate::support::{PROGRAM, step_id};
 
 pub(super) const SIZE: (u16, u16) = (1280, 800);
+/// The size of a compositor's screen.
+const SCREEN: (u16, u16) = (1600, 1000);
 
 const RAISED: [u32; 2] = [0x21_25_2D, 0xEC_EE_F2];
 /// A place of a row where nothing is painted on it.
@@ -31,6 +34,7 @@ pub(super) struct Stage {
 
 pub(super) struct OpenWindow {
     pub(super) child: Child,
+    /// That of X11; 0 under Wayland.
     pub(super) id: u32,
 }
 
@@ -48,8 +52,25 @@ impl Stage {
         Some(Self::on(display))
     }
 
+    /// The same with a Wayland compositor, whose screen has room to move the window.
+    pub(super) fn set_under_wayland() -> Option<(Self, Compositor)> {
+        if cfg!(not(feature = "gui")) {
+            skipped("this build has no window");
+            return None;
+        }
+        let Some(display) = Display::open(SCREEN) else {
+            skipped_wayland("there is no Xvfb on which a compositor could be looked at");
+            return None;
+        };
+        let Some(compositor) = Compositor::open(&display, SCREEN) else {
+            skipped_wayland("there is no Weston to open a window on");
+            return None;
+        };
+        Some((Self::on(display), compositor))
+    }
+
     /// An empty folder beside that display.
-    pub(super) fn on(display: Display) -> Self {
+    fn on(display: Display) -> Self {
         Self { display, dir: tempfile::tempdir().expect("a folder") }
     }
 
@@ -122,6 +143,12 @@ impl Stage {
         let child = command.spawn().expect("the program starts");
         self.display.point_at(NOWHERE);
         OpenWindow { child, id: self.display.window("Leverframe") }
+    }
+
+    /// Starts the program by this command under that compositor.
+    pub(super) fn open_under(&self, compositor: &Compositor, mut command: Command) -> OpenWindow {
+        compositor.dress(&mut command);
+        OpenWindow { child: command.spawn().expect("the program starts"), id: 0 }
     }
 
     /// Runs a command by typing it into the palette.
@@ -201,7 +228,7 @@ pub(super) fn skipped(why: &str) {
 }
 
 /// The same for a test under Wayland.
-pub(super) fn skipped_wayland(why: &str) {
+fn skipped_wayland(why: &str) {
     skipped_unless("LEVERFRAME_REQUIRE_WAYLAND", why);
 }
 

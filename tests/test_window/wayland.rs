@@ -2,32 +2,18 @@
 //! can be moved and closed.
 
 use super::primary_lever;
-use super::stage::{OpenWindow, Stage, skipped, skipped_wayland};
-use crate::support::compositor::{Compositor, NOTHING};
-use crate::support::display::{Display, Picture};
+use super::stage::Stage;
+use crate::support::compositor::NOTHING;
+use crate::support::display::Picture;
 use crate::support::process::look_until;
 
-/// The compositor's screen; the window has room to be moved.
-const SCREEN: (u16, u16) = (1600, 1000);
 /// The rail of the pages, and the page, in the dark and in the light.
 const FACES: [[u32; 2]; 2] = [[0x19_1C_22, 0x12_14_18], [0xFF_FF_FF, 0xF4_F5_F7]];
 
 #[test]
 fn under_wayland_the_window_has_a_title_bar_by_which_it_is_moved_and_closed() {
-    if cfg!(not(feature = "gui")) {
-        return skipped("this build has no window");
-    }
-    let Some(display) = Display::open(SCREEN) else {
-        return skipped_wayland("there is no Xvfb on which a compositor could be looked at");
-    };
-    let Some(compositor) = Compositor::open(&display, SCREEN) else {
-        return skipped_wayland("there is no Weston to open a window on");
-    };
-    let stage = Stage::on(display);
-    let mut command = stage.program(&[]);
-    compositor.dress(&mut command);
-    let child = command.spawn().expect("the program starts");
-    let mut window = OpenWindow { child, id: 0 };
+    let Some((stage, compositor)) = Stage::set_under_wayland() else { return };
+    let mut window = stage.open_under(&compositor, stage.program(&[]));
 
     // At rest when it is seen twice in one place: a compositor may show a new window as it grows.
     let mut before = None;
