@@ -40,7 +40,7 @@ impl Stage {
         let output = self.ctx.run_ui(input, |ui| window.paint(ui, at));
         let triangles = self.ctx.tessellate(output.shapes, output.pixels_per_point);
         let took = thread_seconds() - begun;
-        assert!(triangles.len() > 3, "something is painted");
+        assert!(!triangles.is_empty(), "something is painted");
         took
     }
 
