@@ -103,7 +103,7 @@ impl HistoryList {
             HistoryOrder::Longest => (
                 TOOK_MS,
                 format!("{TOOK_MS} DESC,"),
-                "execution_state_by_length",
+                if pipeline { "execution_state_by_pipeline_length" } else { "execution_state_by_length" },
                 format!(
                     "{HAS_ENDED} AND {TOOK_MS} <= ?6
                      AND ({TOOK_MS} < ?6 OR (started_ms, rowid) < (?7, ?8))"

@@ -14,14 +14,13 @@ pub(super) static CHECKPOINTS: Schema = Schema {
     backfill,
 };
 
-/// How long a run worked, in milliseconds, as `execution_state_by_length` has it: a statement that uses the index says
-/// the same. A later attempt counts what it worked; the first one is at work from its start to its end. No newer
+/// How long a run worked, in milliseconds, as both indexes by length have it: a statement that uses one says the same. A later attempt counts what it worked; the first one is at work from its start to its end. No newer
 /// SQL than scripts' own SQLite may know: one that can't read an index can't read the database.
 pub(super) const TOOK_MS: &str = "CAST(coalesce(\
      CASE WHEN attempt > 1 AND json_valid(ledger) THEN json_extract(ledger, '$.work.worked_ms') END, \
      finished_ms - started_ms - frozen_ms, 0) AS INTEGER)";
 
-/// Which runs `execution_state_by_length` has. Not as a list, which SQLite would build anew at each write of a living run:
+/// Which runs the indexes by length have. Not as a list, which SQLite would build anew at each write of a living run:
 /// so such a write costs nothing there.
 pub(super) const HAS_ENDED: &str =
     "state <> 'queued' AND state <> 'running' AND state <> 'paused' AND state <> 'stopping'";
@@ -117,7 +116,7 @@ CREATE INDEX IF NOT EXISTS checkpoints_unread ON checkpoints (run_id) WHERE crea
     )
 }
 
-/// 1 → 2: the history by length, and by pipeline and state, from indexes alone.
+/// 1 → 2: the history by length, also of a pipeline, and by pipeline and state, from indexes alone.
 fn history_indexes(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch(&format!(
         "
@@ -125,6 +124,8 @@ DROP INDEX IF EXISTS execution_state_by_state;
 CREATE INDEX execution_state_by_state ON execution_state (state, started_ms, pipeline_id);
 CREATE INDEX IF NOT EXISTS execution_state_by_length ON execution_state
   ({TOOK_MS}, started_ms, pipeline_id, state) WHERE {HAS_ENDED};
+CREATE INDEX IF NOT EXISTS execution_state_by_pipeline_length ON execution_state
+  (pipeline_id, {TOOK_MS}, started_ms, state) WHERE {HAS_ENDED};
 "
     ))
 }

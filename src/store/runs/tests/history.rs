@@ -127,7 +127,7 @@ fn the_longest_are_those_that_worked_longest() {
 }
 
 #[test]
-fn the_index_by_length_has_the_runs_that_have_ended() {
+fn the_indexes_by_length_have_the_runs_that_have_ended() {
     for state in RunState::ALL {
         let word = format!("'{}'", state.as_str());
         assert_eq!(!HAS_ENDED.contains(&word), state.is_ended(), "{word}");
