@@ -1,5 +1,6 @@
 //! What a frame of the window costs: its own CPU time, from the updates of a second to the triangles, without the driver.
-//! The first page with 200 living runs whose clocks, progress, curves and figures all move.
+//! The first page with 200 living runs whose clocks, progress, curves and figures all move; and its first frame after
+//! nothing was taken in until the window's channel was full.
 //!
 //! `cargo bench --bench frame` prints a table.
 #![expect(clippy::expect_used, reason = "a benchmark that fails panics")]
@@ -23,6 +24,8 @@ const N_RUNS: usize = 200;
 /// Seconds before the first frame that counts: the curves are full.
 const N_BEFORE: usize = 600;
 const N_FRAMES: usize = 400;
+/// Seconds whose updates fill the channel of 1024.
+const N_MISSED: usize = 5;
 
 fn main() {
     bench("frame: Now with 200 living runs, a frame a second", measure, no_child);
@@ -38,11 +41,13 @@ fn measure(table: &mut support::Table) {
         stage.frame();
     }
     let mut costs: Vec<f64> = (0..N_FRAMES).map(|_| stage.frame()).collect();
+    let returns: Vec<f64> = (0..20).map(|_| stage.frame_after(N_MISSED)).collect();
     costs.sort_unstable_by(f64::total_cmp);
     let part = |share: f64| costs[((costs.len() - 1) as f64 * share) as usize];
     table.value("half of the frames, at most", &[part(0.5)], ms, Goal::None);
     table.value("99 % of the frames, at most", &[part(0.99)], ms, Goal::AtMost(0.003));
     table.value("the slowest", &[part(1.0)], ms, Goal::None);
+    table.value("the first one with a full channel", &returns, ms, Goal::AtMost(0.05));
 }
 
 struct Stage {
@@ -95,7 +100,12 @@ impl Stage {
 
     /// The CPU time of a frame, in seconds.
     fn frame(&mut self) -> f64 {
-        self.tell();
+        self.frame_after(1)
+    }
+
+    /// The same of the first frame after so many seconds.
+    fn frame_after(&mut self, n_seconds: usize) -> f64 {
+        (0..n_seconds).for_each(|_| self.tell());
         let screen_rect = Some(Rect::from_min_max(pos2(0.0, 0.0), pos2(1280.0, 800.0)));
         let input = RawInput { screen_rect, time: Some(self.at.timestamp() as f64), ..RawInput::default() };
         let begun = thread_seconds();
