@@ -1,5 +1,6 @@
 //! What a frame of the window costs: its own CPU time, from the updates of a second to the triangles, without the driver.
-//! The first page with 200 living runs whose clocks, progress, curves and figures all move.
+//! The first page with 200 living runs whose clocks, progress, curves and figures all move; and its first frame after
+//! nothing was taken in until the window's channel was full.
 //!
 //! `cargo bench --bench frame` prints a table.
 #![expect(clippy::expect_used, reason = "a benchmark that fails panics")]
@@ -16,12 +17,14 @@ use leverframe::run::{Event, EventKind, RunState, RunSummary, StepState, StepSum
 use leverframe::window::{AppUpdate, RunUsage, WorldPort, window_port};
 use leverframe::{PipelineId, RunId, StepId};
 use support::window::Stage;
-use support::{Goal, bench, no_child};
+use support::{Goal, bench, ms, no_child};
 
 const N_RUNS: usize = 200;
 /// Seconds before the first frame that counts: the curves are full.
 const N_BEFORE: usize = 600;
 const N_FRAMES: usize = 400;
+/// Seconds whose updates fill the channel of 1024.
+const N_MISSED: usize = 5;
 
 fn main() {
     bench("frame: Now with 200 living runs, a frame a second", measure, no_child);
@@ -37,7 +40,9 @@ fn measure(table: &mut support::Table) {
         desk.frame();
     }
     let costs: Vec<f64> = (0..N_FRAMES).map(|_| desk.frame()).collect();
+    let returns: Vec<f64> = (0..20).map(|_| desk.frame_after(N_MISSED)).collect();
     table.frames("Now", &costs, Goal::AtMost(0.003));
+    table.value("the first one with a full channel", &returns, ms, Goal::AtMost(0.05));
 }
 
 struct Desk {
@@ -82,7 +87,12 @@ impl Desk {
 
     /// The CPU time of a frame, in seconds.
     fn frame(&mut self) -> f64 {
-        self.tell();
+        self.frame_after(1)
+    }
+
+    /// The same of the first frame after so many seconds.
+    fn frame_after(&mut self, n_seconds: usize) -> f64 {
+        (0..n_seconds).for_each(|_| self.tell());
         let took = self.stage.frame(Vec::new(), self.at);
         // What the window asks for must not fill its channel.
         self.world.actions.try_iter().for_each(drop);

@@ -18,6 +18,7 @@ mod test_last_words;
 mod test_pipeline_runs;
 mod test_process_zoo;
 mod test_random_runs;
+mod test_read_model;
 mod test_readme;
 mod test_recorded_first;
 mod test_resource_monitor;

@@ -1,6 +1,9 @@
 //! The window: applies updates within a time budget, paints the page, runs commands. It holds the read model and its
 //! own state (which page, which dialog), and nothing else.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -32,7 +35,6 @@ use crate::base::id::RunId;
 use crate::run::{RunState, StopKind};
 use crate::window::{Action, AppStore, Urgency, WindowPort};
 
-/// How long applying updates may delay a frame.
 const DRAIN_BUDGET: Duration = Duration::from_millis(8);
 
 /// The window.
@@ -41,6 +43,8 @@ pub struct LeverframeWindow {
     pub(super) port: WindowPort,
     pub(super) store: AppStore,
     pub(super) state: WindowState,
+    /// How long applying updates may delay a frame.
+    drain_budget: Duration,
     /// None when the window system does not need it, and in tests.
     _shown: Option<ShownWatch>,
 }
@@ -97,7 +101,8 @@ impl LeverframeWindow {
         };
         // Updates that were sent before the window could be woken wait in the channel.
         ctx.request_repaint();
-        let mut window = Self { port, store: AppStore::default(), state, _shown: None };
+        let mut window =
+            Self { port, store: AppStore::default(), state, drain_budget: DRAIN_BUDGET, _shown: None };
         window.go_back_to(&look.last, Utc::now());
         window
     }
@@ -113,7 +118,7 @@ impl LeverframeWindow {
         let begun = Instant::now();
         while let Some(update) = self.port.try_recv() {
             self.store.apply(update);
-            if begun.elapsed() > DRAIN_BUDGET {
+            if begun.elapsed() > self.drain_budget {
                 break;
             }
         }

@@ -31,6 +31,9 @@ mod store;
 mod time_range;
 mod urgency;
 
+// What feeds a window, for a test of the whole way.
+#[cfg(test)]
+pub(crate) use crate::engine::{EventBus, Subscription};
 pub use crate::store::{LedgerFilter, LedgerKind};
 pub use agenda::{Day, DayFire, DayTally, FiresPage, FiresQuestion, LedgerRow, Month, MonthOf, day_begin};
 pub use away::{AwayItem, AwayKind, AwayMark, AwayPage, AwayWhat};

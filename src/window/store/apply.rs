@@ -107,6 +107,7 @@ impl AppStore {
             && let Some(entry) = event.run_id.as_ref().and_then(|id| self.runs.get_mut(id))
         {
             entry.put_step(step, event.seq);
+            entry.keep_clock(step.finished_at.unwrap_or(event.at));
         }
         if let Some(run_id) = &event.run_id {
             self.load_if_needed(run_id);

@@ -141,10 +141,15 @@ impl RunEntry {
         let known: HashMap<StepId, StepSummary> =
             self.steps.drain(..).map(|step| (step.step_id.clone(), step)).collect();
         for step in steps {
-            let (fact_seq, _) = self.step_seqs.get(&step.step_id).copied().unwrap_or_default();
+            let (fact_seq, progress_seq) = self.step_seqs.get(&step.step_id).copied().unwrap_or_default();
             match known.get(&step.step_id) {
                 Some(newer) if fact_seq > seq => self.steps.push(newer.clone()),
-                _ => {
+                Some(newer) if progress_seq > seq && newer.attempt == step.attempt => {
+                    let (progress, message) = (newer.progress, newer.message.clone());
+                    self.steps.push(StepSummary { progress, message, ..step.clone() });
+                    self.step_seqs.insert(step.step_id.clone(), (seq, progress_seq));
+                }
+                Some(_) | None => {
                     self.steps.push(step.clone());
                     self.step_seqs.insert(step.step_id.clone(), (seq, seq));
                 }
@@ -181,6 +186,21 @@ impl RunEntry {
             None => self.steps.push(step.clone()),
         }
         seqs.0 = seq;
+    }
+
+    /// Lets the run's clock go while one of its steps works, and stand while none does, as between an attempt and the
+    /// next one: an event of a step, at `at`, does not carry its run.
+    pub(crate) fn keep_clock(&mut self, at: DateTime<Utc>) {
+        let (Some(worked), StepsKnown::Whole) = (self.run.worked_seconds, self.steps_known) else { return };
+        let began = self.steps.iter().filter_map(|step| step.works_since).min();
+        match (self.run.works_since, began) {
+            (None, Some(_)) => self.run.works_since = began,
+            (Some(since), None) => {
+                let more = (at - since).max(TimeDelta::zero()).as_seconds_f64();
+                (self.run.worked_seconds, self.run.works_since) = (Some(worked + more), None);
+            }
+            (None, None) | (Some(_), Some(_)) => {}
+        }
     }
 
     pub(crate) fn forget_steps(&mut self) {

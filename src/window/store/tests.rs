@@ -1,6 +1,7 @@
 //! The read model under updates in every order.
 
 use chrono::TimeZone;
+use proptest::prelude::*;
 
 use super::*;
 use crate::base::id::PipelineId;
@@ -364,4 +365,116 @@ fn a_step_that_waits_has_the_log_of_its_attempt_before_or_none() {
     assert_eq!(followed(waiting(1)), None, "nothing of it has begun, and nothing is looked up");
     assert_eq!(followed(waiting(2)), Some(1), "what failed is what one wants to read");
     assert_eq!(followed(step("fetch", StepState::Running, 2)), Some(2));
+}
+
+#[test]
+fn progress_that_is_newer_than_a_list_of_steps_is_kept() {
+    let reported = |seq, progress| {
+        let step_id = StepId::new("fetch").unwrap();
+        event(seq, "a", EventKind::StepProgress { step_id, progress, message: None })
+    };
+    let mut store = store([snapshot(3, &[run("a", RunState::Running, 0)]), reported(9, 0.6)]);
+    store.apply(snapshot(8, &[run("a", RunState::Running, 0)]));
+    store.apply(reported(7, 0.5));
+    assert_eq!(store.run(&run_id("a")).unwrap().steps()[0].progress, 0.6);
+}
+
+#[test]
+fn the_clock_of_a_run_stands_while_none_of_its_steps_works() {
+    let works = |name: &str, since: Option<i64>, state| StepSummary {
+        works_since: since.map(at),
+        finished_at: since.is_none().then(|| at(30)),
+        ..step(name, state, 1)
+    };
+    let started =
+        RunSummary { worked_seconds: Some(0.0), works_since: Some(at(0)), ..run("a", RunState::Running, 0) };
+    let told = |seq, step| event(seq, "a", EventKind::StepStarted { step });
+    let mut store = store([
+        snapshot(3, &[started]),
+        told(4, works("fetch", Some(0), StepState::Running)),
+        event(5, "a", EventKind::StepFinished { step: works("fetch", None, StepState::Failed) }),
+    ]);
+    let took = |store: &AppStore| store.run(&run_id("a")).unwrap().run.took(at(100));
+    assert_eq!(took(&store), TimeDelta::seconds(30), "it waits for the next attempt");
+    store.apply(told(6, works("fetch", Some(90), StepState::Running)));
+    assert_eq!(took(&store), TimeDelta::seconds(40));
+}
+
+/// Any update about one of few runs, with any `seq`: duplicates, gaps and late ones included.
+fn any_update() -> impl Strategy<Value = AppUpdate> {
+    let name = || (0..5_usize).prop_map(|n| ["a", "b", "c", "d", "e"][n]);
+    let state = || (0..RunState::ALL.len()).prop_map(|n| RunState::ALL[n]);
+    let any_run = || (name(), state()).prop_map(|(name, state)| run(name, state, name.len() as i64));
+    let any_step = (0..3_usize, 0..StepState::ALL.len(), 0..4_u32).prop_map(|(name, state, attempt)| {
+        step(["fetch", "parse", "new"][name], StepState::ALL[state], attempt)
+    });
+    let kind = prop_oneof![
+        4 => any_run().prop_map(|run| EventKind::ExecutionRunning { run: Arc::new(run) }),
+        2 => any_run().prop_map(|run| EventKind::ExecutionCompleted { run: Arc::new(run) }),
+        4 => any_step.prop_map(|step| EventKind::StepChanged { step }),
+        2 => (0.0..1.0).prop_map(|progress| EventKind::ExecutionProgress {
+            progress,
+            current_step: None,
+            message: None,
+        }),
+        1 => Just(EventKind::WarningRaised { text: "odd".into() }),
+        1 => Just(EventKind::Resync),
+    ];
+    prop_oneof![
+        10 => (0..60_u64, name(), kind).prop_map(|(seq, name, kind)| {
+            let run_id = kind.run().map_or_else(|| run_id(name), |run| run.run_id.clone());
+            AppUpdate::Event(Arc::new(Event { seq, at: at(seq as i64), run_id: Some(run_id), kind }))
+        }),
+        2 => (0..60_u64, prop::collection::vec(any_run(), 0..4)).prop_map(|(seq, runs)| snapshot(seq, &runs)),
+        1 => prop::collection::vec(any_run(), 0..4).prop_map(AppUpdate::RecentRuns),
+        1 => (0..60_u64, any_run()).prop_map(|(seq, run)| AppUpdate::RunDetail(RunDetail {
+            run,
+            steps: vec![step("parse", StepState::Running, 2)],
+            decisions: vec![],
+            seq,
+        })),
+        1 => prop::collection::vec(name().prop_map(run_id), 0..3).prop_map(|run_ids| AppUpdate::RunsDeleted {
+            run_ids,
+            n_deleted: 0,
+            problems: vec![],
+        }),
+        1 => name().prop_map(|name| AppUpdate::Usage(vec![RunUsage {
+            run_id: run_id(name),
+            at: at(0),
+            cpu_fraction: 0.1,
+            memory_bytes: 1,
+        }])),
+    ]
+}
+
+/// What holds whatever was told: each run is in one list, the right one, at its place.
+fn check(store: &AppStore) {
+    let (living, recent) = (living(store), recent(store));
+    let mut listed: Vec<&str> = living.iter().chain(&recent).copied().collect();
+    listed.sort_unstable();
+    let n_listed = listed.len();
+    listed.dedup();
+    assert_eq!((listed.len(), store.runs.len()), (n_listed, n_listed), "{living:?} and {recent:?}");
+    assert!(store.living().all(|entry| !entry.run.state.is_ended()));
+    assert!(store.recent().all(|entry| entry.run.state.is_ended()));
+    assert!(store.living().is_sorted_by_key(|entry| entry.run.started_at));
+    assert!(store.recent().rev().is_sorted_by_key(RunEntry::ended_at));
+}
+
+proptest! {
+    #[test]
+    fn no_order_of_updates_breaks_the_lists(
+        updates in prop::collection::vec(any_update(), 0..60),
+        selected in 0..60_usize,
+    ) {
+        let mut store = AppStore::default();
+        for (n, update) in updates.into_iter().enumerate() {
+            if n == selected {
+                store.select_run(Some(run_id("a")));
+            }
+            store.apply(update);
+            check(&store);
+            store.take_requests();
+        }
+    }
 }
