@@ -450,6 +450,9 @@ mod tests {
     use std::fs::OpenOptions;
     use std::io::Write;
 
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::super::port::{WindowPort, window_port};
     use super::*;
     use crate::base::id::{RunId, StepId};
@@ -564,6 +567,41 @@ mod tests {
         log.ask(LogQuestion::Rows(0..9));
         let rows = wait_for(&port, |answer| matches!(answer, LogAnswer::Rows(_)));
         assert!(matches!(rows, LogAnswer::Rows(rows) if rows.rows.len() == 2));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_bytes_are_lines_without_control_characters_but_tabs(
+            pieces in vec(prop_oneof![
+                vec(any::<u8>(), 0..40),
+                Just(b"\n".to_vec()),
+                Just(b"\x1b[31mred\x1b[0m\0\r\x1b]0;title\x07".to_vec()),
+                Just("مرحبا 日本 🎉\n".as_bytes().to_vec()),
+                Just(vec![b'x'; 100_000]),
+            ], 0..40)
+        ) {
+            let mut bytes = pieces.concat();
+            bytes.push(b'\n');
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("fetch.1.log");
+            std::fs::write(&path, &bytes).unwrap();
+            let n_lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+            let (log, port) = open_at(&path);
+            wait_for(&port, has_lines(n_lines as u64));
+            log.ask(LogQuestion::Rows(0..n_lines as u64));
+            let answer = wait_for(&port, |answer| matches!(answer, LogAnswer::Rows(_)));
+            let LogAnswer::Rows(LogRows { rows, .. }) = answer else { panic!() };
+            prop_assert_eq!(rows.len(), n_lines);
+            for row in rows {
+                let mut text = String::new();
+                copy_into(&mut text, &row);
+                let line = text.trim_end_matches('\n');
+                prop_assert!(!line.contains(|c: char| c.is_control() && c != '\t'), "{:?}", line);
+                prop_assert!(line.len() < 1 << 16, "{} bytes", line.len());
+            }
+        }
     }
 
     #[test]

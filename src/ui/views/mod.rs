@@ -105,8 +105,7 @@ pub(super) fn focus_ring(ui: &Ui) {
 /// The commands pushed while painting; they run after the frame is painted.
 pub(super) type Commands = Vec<Command>;
 
-/// What is edited in place on the pages that have a form.
-/// What the pages let be edited in place; a page takes its own.
+/// What is edited in place on the pages; each takes its own.
 pub(super) struct Forms<'a> {
     pub(super) now: &'a mut NowPage,
     pub(super) schedule: &'a mut SchedulePage,
