@@ -43,6 +43,11 @@ pub(super) fn rate(bytes: f64) -> String {
     format!("{}/s", format::bytes(bytes.max(0.0) as u64))
 }
 
+/// These parts with commas between them, without the empty ones.
+pub(super) fn listed<const N: usize>(parts: [&str; N]) -> String {
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;

@@ -380,7 +380,10 @@ impl Reading {
             }
             return Ok(LogRows { first, rows, numbers: Some(numbers), extent, is_exact: true });
         }
+        let n_wanted = end.saturating_sub(first).min(MAX_ROWS);
         let end = end.min(extent.n_lines).min(first + MAX_ROWS);
+        // There are fewer lines than were estimated when these were asked for: the last ones are meant.
+        let first = if first >= end { end.saturating_sub(n_wanted) } else { first };
         if end <= self.index.n_lines() {
             let rows = self.index.rows(file, first..end)?;
             return Ok(LogRows { first, rows, numbers: None, extent, is_exact: true });
@@ -506,6 +509,12 @@ mod tests {
         log.ask(LogQuestion::Rows(1..9));
         let rows = wait_for(&port, |answer| matches!(answer, LogAnswer::Rows(_)));
         assert!(matches!(rows, LogAnswer::Rows(rows) if (rows.first, rows.rows.len()) == (1, 2)));
+        log.ask(LogQuestion::Rows(7..9));
+        let rows = wait_for(&port, |answer| matches!(answer, LogAnswer::Rows(_)));
+        assert!(
+            matches!(rows, LogAnswer::Rows(rows) if (rows.first, rows.rows.len()) == (1, 2)),
+            "those beyond the end are the last ones"
+        );
         log.ask(LogQuestion::Filter(true));
         log.ask(LogQuestion::Rows(0..9));
         let rows = wait_for(&port, |answer| matches!(answer, LogAnswer::Rows(_)));

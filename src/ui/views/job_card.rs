@@ -21,7 +21,7 @@ use super::{Commands, View};
 use crate::base::tz::Tz;
 use crate::schedule::{AfterOn, Misfire, Overlap};
 use crate::ui::room::Room;
-use crate::ui::{format, theme};
+use crate::ui::{format, spoken, theme};
 use crate::window::FireRow;
 
 /// A row of a fire.
@@ -299,7 +299,7 @@ fn fire_row_ui(ui: &mut Ui, view: View<'_>, fire: &FireRow, zone: Tz, at: usize,
         (None, None) => String::new(),
     };
     let response = ui.interact(rect, ui.scope_id().with(("fire", at)), Sense::click());
-    let name = format!("{when}, {what}, {why}");
+    let name = spoken::listed([&*when, &*what, &*why]);
     response.says_enabled(Role::Button, fire.run_id.is_some(), &name);
     if response.hovered() && fire.run_id.is_some() {
         ui.painter().rect_filled(rect, CornerRadius::same(4), tokens.raised);

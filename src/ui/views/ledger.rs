@@ -12,7 +12,7 @@ use super::super::widgets::{
 use super::job_row::{fire_icon, fire_ink, fire_text};
 use super::{Commands, View};
 use crate::base::tz::Tz;
-use crate::ui::{format, theme};
+use crate::ui::{format, spoken, theme};
 use crate::window::{Action, Folder, LedgerFilter, LedgerRow};
 
 const ROW: f32 = 30.0;
@@ -130,7 +130,7 @@ fn row_ui(ui: &mut Ui, view: View<'_>, at: usize, row: Option<&LedgerRow>, out: 
     let took = fire.took.map(format::duration).unwrap_or_default();
     let why = [&*span, fire.reason.as_deref().unwrap_or_default()];
     let why = why.iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>().join("; ");
-    let said = format!("{when}, {name}, {what}, {took} {why}");
+    let said = spoken::listed([&*when, name, &*what, &*took, &*why]);
     let response = ui.interact(rect, ui.scope_id().with(("ledger row", at)), Sense::click());
     response.says_enabled(Role::ListItem, fire.run_id.is_some(), &said);
     if response.hovered() && fire.run_id.is_some() {

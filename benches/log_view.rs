@@ -1,0 +1,160 @@
+//! How long the window waits for a log of 10,000,000 lines, what it holds of it, and what a frame costs while it scrolls.
+//!
+//! `cargo bench --bench log_view` prints a table.
+#![expect(clippy::expect_used, reason = "a benchmark that fails panics")]
+
+#[expect(dead_code, reason = "a benchmark uses what it needs of it")]
+mod support;
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use chrono::Utc;
+use crossbeam_channel::{Receiver, bounded};
+use leverframe::ExecutionIntegration;
+use leverframe::base::id::AttemptKey;
+use leverframe::engine::{EventBus, ShutdownKind};
+use leverframe::window::{
+    Action, AppUpdate, LogAnswer, LogExtent, LogOf, LogQuestion, WindowPort, window_port,
+};
+use support::process::memory;
+use support::runs::{run_id, step_id};
+use support::{Goal, Table, bench, mib, ms, no_child, seconds};
+
+const N_LINES: u64 = 10_000_000;
+/// Lines of this many bytes are 1 GiB.
+const LINE: usize = 107;
+const N_ROUNDS: usize = 5;
+const N_PAGES: u64 = 200;
+
+fn main() {
+    bench("log: 10,000,000 lines, 1 GiB", measure, no_child);
+}
+
+fn measure(table: &mut Table) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let key = AttemptKey { run_id: run_id("books-1"), step_id: step_id("fetch"), attempt: 1 };
+    let folder = dir.path().join("logs").join(key.run_id.as_str());
+    std::fs::create_dir_all(&folder).expect("a folder");
+    write_log(&folder.join("fetch.1.log"));
+    let desk = Desk::open(dir.path());
+    let (mut first, mut search, mut whole) = (Vec::new(), Vec::new(), Vec::new());
+    let mut pages = Vec::new();
+    for _ in 0..N_ROUNDS {
+        let of = LogOf::from(key.clone());
+        first.push(seconds(|| {
+            desk.act(Action::OpenLog(Some(of.clone())));
+            let extent =
+                desk.wait(|answer| if let LogAnswer::Extent(extent) = answer { Some(extent) } else { None });
+            desk.rows(extent.n_lines.saturating_sub(60)..extent.n_lines);
+        }));
+        whole.push(seconds(|| desk.until_indexed()));
+        pages.extend((0..N_PAGES).map(|n| {
+            let line = n * (N_LINES / N_PAGES);
+            seconds(|| desk.rows(line..line + 60))
+        }));
+        search.push(seconds(|| desk.search("page 9999999 ")));
+    }
+    pages.sort_unstable_by(f64::total_cmp);
+    table.value("first screen, its end", &first, ms, Goal::AtMost(0.1));
+    table.value("until all lines are counted, from there", &whole, ms, Goal::None);
+    table.value("a screen anywhere, 99 %, at most", &[pages[pages.len() * 99 / 100]], ms, Goal::None);
+    table.value("a text at its end is found, and all is searched", &search, ms, Goal::AtMost(1.0));
+    table.value(
+        "memory of the engine and the log",
+        &[memory(std::process::id(), "VmRSS")],
+        mib,
+        Goal::AtMost(200.0 * 1_048_576.0),
+    );
+    let Desk { mut integration, port, .. } = desk;
+    // An integration ends when nobody holds its window's port.
+    drop(port);
+    integration.shutdown(ShutdownKind::LeaveSteps);
+}
+
+fn write_log(path: &Path) {
+    let mut log = BufWriter::with_capacity(1 << 20, File::create(path).expect("a file"));
+    for n in 0..N_LINES {
+        let text = format!("{} page {n} of the list of prices was read", Utc::now().format("%H:%M:%S%.3f"));
+        writeln!(log, "{text:.<width$}", width = LINE - 1).expect("room");
+    }
+}
+
+/// The window's end of an engine.
+struct Desk {
+    integration: ExecutionIntegration,
+    port: WindowPort,
+    /// Rings after an update.
+    news: Receiver<()>,
+}
+
+impl Desk {
+    fn open(dir: &Path) -> Self {
+        let (port, world) = window_port();
+        // Capacity 1: when it is full, the bell has rung already.
+        let (ring, news) = bounded(1);
+        port.wake_by(move |_| {
+            let _ = ring.try_send(());
+        });
+        let mut integration = ExecutionIntegration::for_window(world, EventBus::new());
+        integration.start(dir).expect("the engine starts");
+        Self { integration, port, news }
+    }
+
+    fn act(&self, action: Action) {
+        self.port.send(action).expect("room");
+    }
+
+    /// Reads these lines.
+    fn rows(&self, lines: std::ops::Range<u64>) {
+        let n_lines = (lines.end - lines.start) as usize;
+        self.act(Action::AskLog(LogQuestion::Rows(lines)));
+        let n_read =
+            self.wait(|answer| if let LogAnswer::Rows(rows) = answer { Some(rows.rows.len()) } else { None });
+        assert_eq!(n_read, n_lines, "all are read");
+    }
+
+    fn until_indexed(&self) {
+        self.wait(|answer| match answer {
+            LogAnswer::Extent(extent) if LogExtent::is_exact(&extent) => Some(()),
+            LogAnswer::Extent(_)
+            | LogAnswer::Rows(_)
+            | LogAnswer::Found(_)
+            | LogAnswer::Hit(_)
+            | LogAnswer::Reached(_)
+            | LogAnswer::Copied(_)
+            | LogAnswer::Failed(_) => None,
+        });
+    }
+
+    /// Searches the whole log.
+    fn search(&self, text: &str) {
+        self.act(Action::AskLog(LogQuestion::Search(text.to_owned())));
+        let n_hits = self.wait(|answer| match answer {
+            LogAnswer::Found(found) if found.is_whole => Some(found.n_hits),
+            LogAnswer::Extent(_)
+            | LogAnswer::Rows(_)
+            | LogAnswer::Found(_)
+            | LogAnswer::Hit(_)
+            | LogAnswer::Reached(_)
+            | LogAnswer::Copied(_)
+            | LogAnswer::Failed(_) => None,
+        });
+        assert_eq!(n_hits, 1);
+    }
+
+    /// Waits for an answer of the open log.
+    fn wait<T>(&self, mut is_it: impl FnMut(LogAnswer) -> Option<T>) -> T {
+        loop {
+            while let Some(update) = self.port.try_recv() {
+                if let AppUpdate::Log { answer, .. } = update
+                    && let Some(found) = is_it(answer)
+                {
+                    return found;
+                }
+            }
+            self.news.recv().expect("the engine lives");
+        }
+    }
+}
