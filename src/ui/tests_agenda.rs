@@ -160,7 +160,7 @@ fn a_row_of_the_ledger_opens_its_run() {
     let mut scene = jobs();
     scene.pull("Fires");
     scene.tell(AppUpdate::Fires(FiresPage { total: 1, offset: 0, rows: vec![ledger_row(1)] }));
-    let sent = scene.pull("Mon 23 Nov 2026 13:00 UTC, backup, failed, 1:30 ");
+    let sent = scene.pull("Mon 23 Nov 2026 13:00 UTC, backup, failed, 1:30");
     assert!(sent.contains(&Action::SelectRun(RunId::new("backup-1").ok())), "{sent:?}");
 }
 
