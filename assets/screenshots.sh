@@ -172,11 +172,12 @@ take_all() {
     command "start train-model"; sleep 1
     command "start price-list"; sleep 1
     command "start hello"
-    keys ctrl+1; command "again with nightly"; picture start-form; keys Escape
+    keys ctrl+1; command "start... nightly"; picture start-form; keys Escape
     keys ctrl+1
     picture now 12
-    keys Down; keys space; picture now-selected 2
-    keys Return; picture run 1.5
+    # The message about the pause goes away.
+    keys Down; keys space; picture now-selected 9
+    keys Down; keys Return; picture run 1.5
     keys ctrl+l; picture log 1.5
     keys Escape; keys Escape
     keys ctrl+k; picture palette; keys Escape

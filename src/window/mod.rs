@@ -32,7 +32,7 @@ mod time_range;
 mod urgency;
 
 // What feeds a window, for a test of the whole way.
-#[cfg(test)]
+#[cfg(all(test, feature = "gui"))]
 pub(crate) use crate::engine::{EventBus, Subscription};
 pub use crate::store::{LedgerFilter, LedgerKind};
 pub use agenda::{Day, DayFire, DayTally, FiresPage, FiresQuestion, LedgerRow, Month, MonthOf, day_begin};
