@@ -320,10 +320,15 @@ impl Stage {
         }
         prop_assert_eq!(shown.len(), expected.len());
         prop_assert_eq!(self.store.orders(), snapshot.orders);
+        // An end that a snapshot covers is told by no event, but by the next look at the disk. What has ended since the
+        // snapshot is on the disk, too.
+        let ended: Vec<_> =
+            self.ended().into_iter().filter(|run| !snapshot.runs.contains_key(&run.run_id)).collect();
+        self.store.apply(AppUpdate::RecentRuns(ended.clone()));
         let shown = || self.store.recent().map(|entry| told(&entry.run));
         prop_assert!(shown().rev().is_sorted_by_key(|run| run.finished_at), "the latest end first");
         let shown = by_id(shown(), |run| &run.run_id);
-        let expected = by_id(self.ended().iter().map(told), |run| &run.run_id);
+        let expected = by_id(ended.iter().map(told), |run| &run.run_id);
         shown.iter().zip(&expected).try_for_each(|(run, expected)| {
             prop_assert_eq!(run, expected);
             Ok(())

@@ -99,7 +99,7 @@ fn schedule_and_see_it_fire(ear: &Ear) -> RunSummary {
     ear.reader.enter("pace", "600");
     ear.reader.press("Save");
     // Its later instants are skipped meanwhile.
-    ear.reader.hear_of("the fire of the job", |heard| heard.name.contains(", running, "));
+    ear.reader.hear_of("the fire of the job", |heard| heard.name.contains(", running"));
     ear.reader.hear_of("the job", |heard| heard.name.starts_with("often, starts price-list, every second,"));
     let run = ear.wait_for(RunState::Running);
     ear.page("Now");

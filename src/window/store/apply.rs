@@ -148,7 +148,10 @@ impl AppStore {
             let is_alive = self.runs.get(&run.run_id).is_some_and(|entry| !entry.run.state.is_ended());
             if run.state.is_ended() && !is_alive {
                 let run_id = run.run_id.clone();
-                self.put_run(&run, 0);
+                match self.runs.get_mut(&run_id) {
+                    Some(entry) => entry.put_end(&run),
+                    None => self.put_run(&run, 0),
+                }
                 self.place(&run_id);
             }
         }

@@ -137,6 +137,16 @@ impl RunEntry {
         self.as_of = seq;
     }
 
+    /// An end that was read from the disk: a later one than the known, as of a retry of which no event was heard, is right.
+    pub(crate) fn put_end(&mut self, run: &RunSummary) {
+        if run.finished_at > self.run.finished_at {
+            self.put_run(run, self.as_of);
+            self.steps_known = StepsKnown::Partly;
+        } else {
+            self.put_run(run, 0);
+        }
+    }
+
     pub(crate) fn set_steps(&mut self, steps: &[StepSummary], seq: u64) {
         let known: HashMap<StepId, StepSummary> =
             self.steps.drain(..).map(|step| (step.step_id.clone(), step)).collect();

@@ -478,3 +478,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_later_end_on_the_disk_is_right_and_an_earlier_one_is_not() {
+    let mut store = AppStore::default();
+    store.apply(completed(5, run("books-1", RunState::Completed, 0)));
+    let end = |attempt, seconds| RunSummary {
+        attempt,
+        finished_at: Some(at(seconds)),
+        ..run("books-1", RunState::Completed, 0)
+    };
+    for (read, shown) in [(end(2, 120), 2), (end(1, 60), 2), (end(3, 180), 3)] {
+        store.apply(AppUpdate::RecentRuns(vec![read]));
+        assert_eq!(store.run(&run_id("books-1")).unwrap().run.attempt, shown);
+    }
+}
