@@ -14,16 +14,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use crossbeam_channel::{Receiver, bounded};
 use egui::{Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, TouchPhase, pos2, vec2};
 use leverframe::engine::{EventBus, ShutdownKind};
 use leverframe::run::RunState;
 use leverframe::store::{CheckpointManager, ExecutionRecord, RunWrite};
 use leverframe::window::{
-    Action, AppUpdate, HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion, WindowPort,
-    window_port,
+    Action, AppUpdate, HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion, window_port,
 };
 use leverframe::{ExecutionIntegration, PipelineId, RunId};
+use support::desk::Desk;
 use support::window::Stage;
 use support::{Goal, Table, bench, let_pass, ms, no_child, seconds};
 
@@ -46,9 +45,9 @@ fn measure(table: &mut Table) {
     let kept = std::env::var_os("LEVERFRAME_HISTORY");
     let dir = kept.as_deref().map_or(scratch.path(), Path::new);
     fill(dir);
-    let mut desk = Desk::open(dir);
-    desk.lists(table);
-    desk.close();
+    let mut lists = Lists { desk: Desk::open(dir), serial: 0, is_whole: false };
+    lists.measure(table);
+    lists.desk.close();
     table.frames("a frame while it scrolls", &scroll(dir), Goal::AtMost(FRAME));
 }
 
@@ -103,38 +102,16 @@ fn pipeline_id(n: usize) -> PipelineId {
     PipelineId::new(format!("pipeline{n:02}")).expect("an id")
 }
 
-/// The window's end of an engine that has the runs.
-struct Desk {
-    integration: ExecutionIntegration,
-    port: WindowPort,
-    /// Rings after an update.
-    news: Receiver<()>,
+/// The lists of an engine that has the runs.
+struct Lists {
+    desk: Desk,
     serial: u64,
     /// Whether the last page said that its list is known whole.
     is_whole: bool,
 }
 
-impl Desk {
-    fn open(dir: &Path) -> Self {
-        let (port, world) = window_port();
-        // Capacity 1: when it is full, the bell has rung already.
-        let (ring, news) = bounded(1);
-        port.wake_by(move |_| {
-            let _ = ring.try_send(());
-        });
-        let mut integration = ExecutionIntegration::for_window(world, EventBus::new());
-        integration.start(dir).expect("the engine starts");
-        Self { integration, port, news, serial: 0, is_whole: false }
-    }
-
-    fn close(self) {
-        let Self { mut integration, port, .. } = self;
-        // Nobody takes updates from it any more.
-        drop(port);
-        integration.shutdown(ShutdownKind::LeaveSteps);
-    }
-
-    fn lists(&mut self, table: &mut Table) {
+impl Lists {
+    fn measure(&mut self, table: &mut Table) {
         let all = HistoryFilter::default;
         let longest = |filter| HistoryList { filter, order: HistoryOrder::Longest };
         let newest = |filter| HistoryList { filter, order: HistoryOrder::Newest };
@@ -196,7 +173,7 @@ impl Desk {
 
     fn ask(&self, list: &HistoryList, rows: Range<usize>) {
         let question = HistoryQuestion { list: list.clone(), serial: self.serial, rows };
-        self.port.send(Action::LoadRuns(Some(Box::new(question)))).expect("room");
+        self.desk.act(Action::LoadRuns(Some(Box::new(question))));
     }
 
     /// Seconds from a question to its answer.
@@ -219,18 +196,16 @@ impl Desk {
 
     /// Waits for a page of the present list.
     fn wait(&mut self, is_it: impl Fn(&HistoryPage) -> bool) {
-        loop {
-            while let Some(update) = self.port.try_recv() {
-                if let AppUpdate::Runs(page) = update
-                    && page.serial == self.serial
-                    && is_it(&page)
-                {
-                    self.is_whole = page.is_whole;
-                    return;
-                }
+        let serial = self.serial;
+        self.is_whole = self.desk.wait(|update| {
+            if let AppUpdate::Runs(page) = update
+                && page.serial == serial
+                && is_it(&page)
+            {
+                return Some(page.is_whole);
             }
-            self.news.recv().expect("the engine lives");
-        }
+            None
+        });
     }
 }
 

@@ -11,13 +11,9 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use chrono::Utc;
-use crossbeam_channel::{Receiver, bounded};
-use leverframe::ExecutionIntegration;
 use leverframe::base::id::AttemptKey;
-use leverframe::engine::{EventBus, ShutdownKind};
-use leverframe::window::{
-    Action, AppUpdate, LogAnswer, LogExtent, LogOf, LogQuestion, WindowPort, window_port,
-};
+use leverframe::window::{Action, AppUpdate, LogAnswer, LogOf, LogQuestion};
+use support::desk::Desk;
 use support::process::memory;
 use support::runs::{run_id, step_id};
 use support::{Goal, Table, bench, mib, ms, no_child, seconds};
@@ -38,23 +34,23 @@ fn measure(table: &mut Table) {
     let folder = dir.path().join("logs").join(key.run_id.as_str());
     std::fs::create_dir_all(&folder).expect("a folder");
     write_log(&folder.join("fetch.1.log"));
-    let desk = Desk::open(dir.path());
+    let log = Log { desk: Desk::open(dir.path()) };
     let (mut first, mut search, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     let mut pages = Vec::new();
     for _ in 0..N_ROUNDS {
         let of = LogOf::from(key.clone());
         first.push(seconds(|| {
-            desk.act(Action::OpenLog(Some(of.clone())));
+            log.desk.act(Action::OpenLog(Some(of.clone())));
             let extent =
-                desk.wait(|answer| if let LogAnswer::Extent(extent) = answer { Some(extent) } else { None });
-            desk.rows(extent.n_lines.saturating_sub(60)..extent.n_lines);
+                log.wait(|answer| if let LogAnswer::Extent(extent) = answer { Some(extent) } else { None });
+            log.rows(extent.n_lines.saturating_sub(60)..extent.n_lines);
         }));
-        whole.push(seconds(|| desk.until_indexed()));
+        whole.push(seconds(|| log.until_indexed()));
         pages.extend((0..N_PAGES).map(|n| {
             let line = n * (N_LINES / N_PAGES);
-            seconds(|| desk.rows(line..line + 60))
+            seconds(|| log.rows(line..line + 60))
         }));
-        search.push(seconds(|| desk.search("page 9999999 ")));
+        search.push(seconds(|| log.search("page 9999999 ")));
     }
     pages.sort_unstable_by(f64::total_cmp);
     table.value("first screen, its end", &first, ms, Goal::AtMost(0.1));
@@ -67,10 +63,7 @@ fn measure(table: &mut Table) {
         mib,
         Goal::AtMost(200.0 * 1_048_576.0),
     );
-    let Desk { mut integration, port, .. } = desk;
-    // An integration ends when nobody holds its window's port.
-    drop(port);
-    integration.shutdown(ShutdownKind::LeaveSteps);
+    log.desk.close();
 }
 
 fn write_log(path: &Path) {
@@ -81,80 +74,38 @@ fn write_log(path: &Path) {
     }
 }
 
-/// The window's end of an engine.
-struct Desk {
-    integration: ExecutionIntegration,
-    port: WindowPort,
-    /// Rings after an update.
-    news: Receiver<()>,
+/// The window's end of an engine whose log is open.
+struct Log {
+    desk: Desk,
 }
 
-impl Desk {
-    fn open(dir: &Path) -> Self {
-        let (port, world) = window_port();
-        // Capacity 1: when it is full, the bell has rung already.
-        let (ring, news) = bounded(1);
-        port.wake_by(move |_| {
-            let _ = ring.try_send(());
-        });
-        let mut integration = ExecutionIntegration::for_window(world, EventBus::new());
-        integration.start(dir).expect("the engine starts");
-        Self { integration, port, news }
-    }
-
-    fn act(&self, action: Action) {
-        self.port.send(action).expect("room");
-    }
-
+impl Log {
     /// Reads these lines.
     fn rows(&self, lines: std::ops::Range<u64>) {
         let n_lines = (lines.end - lines.start) as usize;
-        self.act(Action::AskLog(LogQuestion::Rows(lines)));
+        self.desk.act(Action::AskLog(LogQuestion::Rows(lines)));
         let n_read =
             self.wait(|answer| if let LogAnswer::Rows(rows) = answer { Some(rows.rows.len()) } else { None });
         assert_eq!(n_read, n_lines, "all are read");
     }
 
     fn until_indexed(&self) {
-        self.wait(|answer| match answer {
-            LogAnswer::Extent(extent) if LogExtent::is_exact(&extent) => Some(()),
-            LogAnswer::Extent(_)
-            | LogAnswer::Rows(_)
-            | LogAnswer::Found(_)
-            | LogAnswer::Hit(_)
-            | LogAnswer::Reached(_)
-            | LogAnswer::Copied(_)
-            | LogAnswer::Failed(_) => None,
+        self.wait(|answer| {
+            if let LogAnswer::Extent(extent) = answer { extent.is_exact().then_some(()) } else { None }
         });
     }
 
     /// Searches the whole log.
     fn search(&self, text: &str) {
-        self.act(Action::AskLog(LogQuestion::Search(text.to_owned())));
-        let n_hits = self.wait(|answer| match answer {
-            LogAnswer::Found(found) if found.is_whole => Some(found.n_hits),
-            LogAnswer::Extent(_)
-            | LogAnswer::Rows(_)
-            | LogAnswer::Found(_)
-            | LogAnswer::Hit(_)
-            | LogAnswer::Reached(_)
-            | LogAnswer::Copied(_)
-            | LogAnswer::Failed(_) => None,
+        self.desk.act(Action::AskLog(LogQuestion::Search(text.to_owned())));
+        let n_hits = self.wait(|answer| {
+            if let LogAnswer::Found(found) = answer { found.is_whole.then_some(found.n_hits) } else { None }
         });
         assert_eq!(n_hits, 1);
     }
 
     /// Waits for an answer of the open log.
-    fn wait<T>(&self, mut is_it: impl FnMut(LogAnswer) -> Option<T>) -> T {
-        loop {
-            while let Some(update) = self.port.try_recv() {
-                if let AppUpdate::Log { answer, .. } = update
-                    && let Some(found) = is_it(answer)
-                {
-                    return found;
-                }
-            }
-            self.news.recv().expect("the engine lives");
-        }
+    fn wait<T>(&self, is_it: impl Fn(LogAnswer) -> Option<T>) -> T {
+        self.desk.wait(|update| if let AppUpdate::Log { answer, .. } = update { is_it(answer) } else { None })
     }
 }

@@ -3,6 +3,7 @@
 //! A limit is measured in the same run as what is compared with it, in turns, so that both meet the same
 //! machine; what counts is the median of the rounds' ratios. Set `TMPDIR` to measure another disk.
 
+pub(crate) mod desk;
 pub(crate) mod limits;
 pub(crate) mod process;
 pub(crate) mod runs;
