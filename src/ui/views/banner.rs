@@ -5,7 +5,7 @@ use egui::{Align2, Color32, CornerRadius, Rect, Role, Sense, Ui, pos2, vec2};
 
 use super::super::command::{Command, Page};
 use super::super::offers::{all_levers, order_levers};
-use super::super::widgets::{AccessibleName, Icon, Lever, Tone, label_at, levers_before};
+use super::super::widgets::{AccessibleName, Icon, Lever, Tone, label_at, levers_before, levers_width};
 use super::away::summary_text;
 use super::{Commands, View};
 use crate::api;
@@ -192,10 +192,7 @@ impl Notice {
             (Lever::of(&command).text(text.clone()).named(text), command)
         };
         let mut levers: Vec<_> = self.levers.into_iter().map(lever).collect();
-        let width = |levers: &[(Lever, Command)]| -> f32 {
-            levers.iter().map(|(lever, _)| lever.width(ui) + 6.0).sum()
-        };
-        while width(&levers) > (rect.width() - MIN_TEXT).max(0.0) {
+        while levers_width(ui, &levers) > (rect.width() - MIN_TEXT).max(0.0) {
             levers.pop();
         }
         out.extend(levers_before(ui, &mut right, (rect, theme::LEVER - 4.0), levers));

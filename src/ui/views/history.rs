@@ -7,8 +7,8 @@ use egui::{
 use super::super::command::Command;
 use super::super::history_filter::{HistoryState, HistoryTime};
 use super::super::widgets::{
-    AccessibleName, Card, Icon, Lever, Tone, label_at, levers_before, one_line, segments_at, segments_width,
-    text_width,
+    AccessibleName, Card, Icon, Lever, Tone, label_at, levers_before, levers_width, one_line, segments_at,
+    segments_width, text_width,
 };
 use super::detail::{DetailLayout, detail_ui};
 use super::history_trend::{TREND, trend_ui};
@@ -345,12 +345,10 @@ fn marked_levers_at(ui: &mut Ui, rect: Rect, page: &HistoryState, out: &mut Comm
     let lever = if let Some(why) = refusal { lever.refused(why) } else { lever };
     let first = [retry, (lever, compare)];
     let last = [delete, unmark];
-    let width =
-        |levers: &[(Lever, Command)]| -> f32 { levers.iter().map(|(lever, _)| lever.width(ui) + 6.0).sum() };
     // The reason has its place also while there is none, so that no lever moves.
     let mut reason = text_width(ui, CHOOSE_TWO, theme::small()) + 8.0;
-    let right = rect.right() - width(&last);
-    if right - reason - width(&first) < rect.left() {
+    let right = rect.right() - levers_width(ui, &last);
+    if right - reason - levers_width(ui, &first) < rect.left() {
         reason = 0.0;
     } else if let Some(why) = refusal {
         let style = (theme::small(), theme::tokens(ui).muted);

@@ -55,6 +55,11 @@ pub(crate) fn levers_before(
     placed.into_iter().rev().filter_map(pull).last()
 }
 
+/// The room that levers need side by side.
+pub(crate) fn levers_width(ui: &Ui, levers: &[(Lever, Command)]) -> f32 {
+    levers.iter().map(|(lever, _)| lever.width(ui) + BETWEEN).sum()
+}
+
 impl Lever {
     /// A lever for `command`.
     pub(crate) fn of(command: &Command) -> Self {

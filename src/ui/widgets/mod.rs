@@ -16,7 +16,7 @@ mod text;
 pub(super) use super::icon::Icon;
 pub(super) use calendar::calendar_ui;
 pub(super) use form::{Field, caption, choice, choice_called, choice_of_texts, remark};
-pub(super) use lever::{Lever, Tone, levers_before};
+pub(super) use lever::{Lever, Tone, levers_before, levers_width};
 pub(super) use meter::{progress_bar, sparkline};
 pub(super) use plain::{AccessibleName, one_line, paragraph, region};
 pub(super) use row::{Card, Corners, RowKind, row_ui};
