@@ -1,7 +1,9 @@
 //! What holds over any sequence of inputs: whatever the operator and the world do, the invariants of a run stand,
 //! and once nobody interferes any more, every run ends.
 
-use leverframe::run::{Exit, Found, Input, RunState, Starts, StepNews, StepState, StopKind};
+use std::sync::Arc;
+
+use leverframe::run::{Exit, Found, Input, RunState, Starts, StepNews, StepRun, StepState, StopKind};
 use proptest::prelude::*;
 
 use crate::support::world::{World, exit};
@@ -183,8 +185,13 @@ impl World {
     fn check(&self) {
         let run = &self.run;
         assert!((0.0..=1.0).contains(&run.progress), "{}", run.progress);
-        let n_live = run.steps.states().take(5).filter(|state| state.is_live()).count();
+        let n_live = run.steps.iter().take(5).filter(|step| step.state().is_live()).count();
         assert!(n_live <= 2, "wider than max_parallel: {n_live}");
+        for state in StepState::ALL {
+            let is_such = |step: &&Arc<StepRun>| step.state() == *state;
+            let n_such = run.steps.iter().filter(is_such).count();
+            assert_eq!(run.steps.count(|other| other == *state), n_such, "{state}");
+        }
         for (index, attempt) in &self.alive {
             let step = &run.steps[*index];
             assert!(step.attempt >= *attempt);

@@ -45,13 +45,18 @@ impl CpuMeter {
     }
 
     /// How long `work` takes, in seconds.
-    pub(crate) fn seconds(&mut self, work: impl FnOnce()) -> f64 {
+    pub(crate) fn seconds<T>(&mut self, work: impl FnOnce() -> T) -> f64 {
         let before = self.pids.map(cpu_seconds);
         let took = super::seconds(work);
         for ((used, pid), before) in self.used.iter_mut().zip(self.pids).zip(before) {
             *used += cpu_seconds(pid) - before;
         }
         took
+    }
+
+    /// Seconds that the engine, the supervisor and its spawner have used so far.
+    pub(crate) fn used(&self) -> [f64; 3] {
+        self.used
     }
 
     /// Adds what was used to the table, a step.

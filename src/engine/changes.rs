@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::run::{Body, Run, RunLedger, StepState};
+use crate::run::{Body, Run, RunLedger, StepRun, StepState};
 use crate::store::RunWrite;
 
 /// Adds the rows in which `run` differs from the disk. Steps are shared until they change.
@@ -10,12 +10,14 @@ pub(super) fn push_changes(writes: &mut Vec<RunWrite>, recorded: Option<&Run>, r
     if !recorded.is_some_and(|recorded| is_same_row(recorded, run)) {
         writes.push(RunWrite::Run(run.clone()));
     }
-    for (index, step) in run.steps.iter().enumerate() {
-        let before = recorded.and_then(|recorded| recorded.steps.get(index));
-        let is_same = before.is_some_and(|before| Arc::ptr_eq(before, step));
-        let is_untouched = before.is_none() && step.attempt == 0 && step.state() == StepState::Pending;
-        if !is_same && !is_untouched {
-            writes.push(RunWrite::Step { run_id: run.id.clone(), step: step.clone() });
+    let mut push = |step: &Arc<StepRun>| {
+        writes.push(RunWrite::Step { run_id: run.id.clone(), step: step.clone() });
+    };
+    match recorded {
+        Some(recorded) => run.steps.changed_since(&recorded.steps).for_each(push),
+        None => {
+            let is_touched = |step: &&Arc<StepRun>| step.attempt > 0 || step.state() != StepState::Pending;
+            run.steps.iter().filter(is_touched).for_each(&mut push);
         }
     }
 }

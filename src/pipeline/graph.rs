@@ -1,10 +1,12 @@
 //! Which step is above which: computed once for a pipeline, used at every decision.
 //!
-//! A matrix of bits says for every two steps whether one is above the other: 3 MB for 5,000 steps, 31 kB for 500.
-//! Nothing here recurses, so that a long chain needs no deep stack.
+//! It grows with the number of needs, not with that of pairs. Nothing here recurses, so that a long chain needs no deep
+//! stack.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+
+use fixedbitset::FixedBitSet;
 
 use super::model::{Pipeline, Step};
 use crate::base::id::StepId;
@@ -12,10 +14,6 @@ use crate::base::id::StepId;
 /// The order of a pipeline's steps. Every step that is not `finally` is above every `finally` step.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Graph {
-    /// One row of bits for each step: the steps above it.
-    above: Vec<u64>,
-    /// 64-bit words in a row.
-    width: usize,
     children: Vec<Vec<usize>>,
     order: Vec<usize>,
     levels: Vec<usize>,
@@ -27,10 +25,7 @@ impl Graph {
     /// refuses, come last and have no steps above them.
     pub fn of(steps: &[Step]) -> Self {
         let needs: Vec<&[usize]> = steps.iter().map(|step| step.needs.as_slice()).collect();
-        let width = steps.len().div_ceil(64);
         let mut graph = Self {
-            above: vec![0; width * steps.len()],
-            width,
             children: children(&needs),
             order: Vec::new(),
             levels: vec![0; steps.len()],
@@ -38,22 +33,13 @@ impl Graph {
         };
         graph.order = order(&needs, &graph.children, |i| steps[i].finally);
         let mut normal_levels = 0;
-        let mut normal_row = vec![0_u64; width];
         for &i in &graph.order {
-            let mut row = if steps[i].finally { normal_row.clone() } else { vec![0; width] };
-            let mut level = if steps[i].finally { normal_levels } else { 0 };
-            for &need in needs[i] {
-                level = level.max(graph.levels[need] + 1);
-                let above_need = &graph.above[need * width..][..width];
-                row.iter_mut().zip(above_need).for_each(|(word, more)| *word |= more);
-                set(&mut row, need);
-            }
+            let first = if steps[i].finally { normal_levels } else { 0 };
+            let level = needs[i].iter().map(|need| graph.levels[*need] + 1).fold(first, usize::max);
             if !steps[i].finally {
                 normal_levels = normal_levels.max(level + 1);
-                set(&mut normal_row, i);
             }
             graph.levels[i] = level;
-            graph.above[i * width..][..width].copy_from_slice(&row);
         }
         let in_a_cycle: Vec<usize> = {
             let mut left: Vec<bool> = vec![true; steps.len()];
@@ -63,28 +49,25 @@ impl Graph {
         graph.order.extend(in_a_cycle);
         graph
     }
-
-    fn is_above(&self, above: usize, step: usize) -> bool {
-        self.above[step * self.width + above / 64] >> (above % 64) & 1 == 1
-    }
 }
 
 impl Pipeline {
-    /// All steps above step `i`, direct and indirect: the ones that `when` is about. Every step that is not `finally`
-    /// is above each `finally` step.
-    pub fn ancestors(&self, i: usize) -> impl Iterator<Item = usize> + '_ {
-        let row = &self.graph.above[i * self.graph.width..][..self.graph.width];
-        row.iter().enumerate().flat_map(|(at, word)| bits(*word).map(move |bit| at * 64 + bit))
-    }
-
-    /// All steps below step `i`, direct and indirect, including `finally` steps.
-    pub fn dependents(&self, i: usize) -> impl Iterator<Item = usize> + '_ {
-        (0..self.steps.len()).filter(move |below| self.graph.is_above(i, *below))
-    }
-
-    /// Whether step `above` must have ended before step `i` starts.
-    pub fn is_above(&self, above: usize, i: usize) -> bool {
-        self.graph.is_above(above, i)
+    /// All steps below these, direct and indirect. Each `finally` step is below every step that is none.
+    pub fn below(&self, these: impl IntoIterator<Item = usize>) -> FixedBitSet {
+        let mut below = FixedBitSet::with_capacity(self.steps.len());
+        let mut left: Vec<usize> = these.into_iter().collect();
+        if left.iter().any(|step| !self.steps[*step].finally) {
+            let finally = self.steps.iter().enumerate().filter(|(_, step)| step.finally);
+            finally.for_each(|(index, _)| below.insert(index));
+        }
+        while let Some(step) = left.pop() {
+            for &child in self.children(step) {
+                if !below.put(child) {
+                    left.push(child);
+                }
+            }
+        }
+        below
     }
 
     /// The steps that name step `i` in their needs, in the order of the file.
@@ -107,21 +90,6 @@ impl Pipeline {
     pub fn step_index(&self, id: &str) -> Option<usize> {
         self.graph.index.get(id).copied()
     }
-}
-
-fn set(row: &mut [u64], bit: usize) {
-    row[bit / 64] |= 1 << (bit % 64);
-}
-
-/// The positions of the set bits, the lowest first.
-fn bits(mut word: u64) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let bit = word.trailing_zeros() as usize;
-        (word != 0).then(|| {
-            word &= word - 1;
-            bit
-        })
-    })
 }
 
 fn children(needs: &[&[usize]]) -> Vec<Vec<usize>> {

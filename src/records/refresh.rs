@@ -8,7 +8,7 @@ use super::definition::parse_stored;
 use crate::base::id::RunId;
 use crate::engine::CoreExecutionEngine;
 use crate::pipeline::{ParamError, differences};
-use crate::run::{Body, Definition, Run, StepRun, StepState};
+use crate::run::{Body, Definition, Run, StepRun, StepState, Steps};
 use crate::settings::{Catalogue, CatalogueError, Settings, read_definition};
 use crate::store::{RunWrite, StoreError, StoredBody, StoredRun};
 
@@ -127,12 +127,9 @@ fn refreshed(run: &Run, fresh: &Arc<Definition>) -> Result<(Run, Vec<String>), R
         Some(known) => Arc::clone(known),
         None => Arc::new(StepRun::new(step.id.clone())),
     });
-    let refreshed = Run {
-        steps: steps.collect(),
-        body: Body::Pipeline(fresh.clone()),
-        params: Arc::new(params),
-        ..run.clone()
-    };
+    let body = Body::Pipeline(fresh.clone());
+    let steps = Steps::of(&body, steps);
+    let refreshed = Run { steps, body, params: Arc::new(params), ..run.clone() };
     Ok((refreshed, changes))
 }
 

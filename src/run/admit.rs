@@ -6,12 +6,14 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::context::{Context, Starts};
+use super::definition::Definition;
 use super::event::EventKind;
 use super::hold;
-use super::model::{Definition, Run, StepRun};
+use super::model::Run;
 use super::outbox::Outbox;
 use super::phase::Phase;
 use super::state::{RunState, StepState};
+use super::step_run::StepRun;
 use super::tell::{summary, tell_changed};
 use super::transition::{Change, Refusal};
 use crate::admission::{
@@ -132,7 +134,7 @@ pub(super) fn may_start(
     own: &OnceCell<Vec<StepClaim>>,
     cx: Context<'_>,
 ) -> Option<Wait> {
-    let n_own = || run.steps.states().filter(|state| state.is_live()).count();
+    let n_own = || run.steps.count(StepState::is_live);
     if let Some(wait) = cx.admission.max_steps.and_then(|_| cx.admission.one_more(&run.id, n_own())) {
         return Some(wait);
     }

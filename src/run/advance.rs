@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use super::admit;
 use super::context::{Context, Starts};
+use super::definition::{Body, Definition};
 use super::event::EventKind;
-use super::model::{Body, Definition, Run, StepRun};
+use super::model::Run;
 use super::outbox::{Effect, Outbox};
 use super::phase::{End, Phase, StopKind, Verdict};
 use super::state::{RunState, StepState};
 use super::step_end::finish;
+use super::step_run::StepRun;
 use super::tell::summary;
 use super::transition::{Change, StepChange};
-use crate::pipeline::{OnFailure, Step, When};
+use crate::pipeline::{OnFailure, When};
 
 /// Starts what can start, passes over what can't, and ends the run when nothing is left.
 pub(super) fn advance(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
@@ -48,12 +50,8 @@ pub(super) fn advance(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
 /// Drives the steps that are not `finally`; true once all of them have ended.
 fn main_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut Outbox) -> bool {
     if let Some(Verdict::TimedOut(_) | Verdict::Interrupted(_)) = run.phase.verdict() {
-        if run
-            .steps
-            .states()
-            .zip(&definition.pipeline.steps)
-            .any(|(state, model)| state.is_live() && !model.finally)
-        {
+        let is_main = |index: usize| !definition.pipeline.steps[index].finally;
+        if run.steps.indexes_in_state(StepState::is_live).any(is_main) {
             return false;
         }
         pass_over_rest(run, definition, StepChange::Skip, out);
@@ -61,9 +59,7 @@ fn main_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut
     }
     pass_over(run, definition, out);
     start_ready(run, definition, cx, out);
-    let pipeline = &definition.pipeline;
-    let all_ended =
-        run.steps.states().zip(&pipeline.steps).all(|(state, model)| model.finally || state.is_ended());
+    let all_ended = !run.steps.has_open_main_steps();
     if all_ended
         && run.phase.verdict().is_none()
         && let Some(why) = first_failure(run, definition)
@@ -123,33 +119,36 @@ fn last_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut
     end(run, how, why.map(Into::into), cx, out);
 }
 
-/// Passes over pending steps whose needs have ended in a way that excludes them.
+/// Passes over steps that are excluded by how others have ended.
 fn pass_over(run: &mut Run, definition: &Definition, out: &mut Outbox) {
     let pipeline = &definition.pipeline;
-    let are_all_well = !run.steps.states().any(ended_badly);
-    if are_all_well && pipeline.steps.iter().all(|step| step.when != When::OnFailure) {
-        return;
-    }
-    let stop_all = pipeline.on_failure == OnFailure::Stop && first_failure(run, definition).is_some();
-    loop {
-        let mut changed = false;
-        for (index, step) in pipeline.steps.iter().enumerate() {
-            let may_begin = matches!(run.steps.state(index), StepState::Pending | StepState::Waiting);
-            if step.finally || !may_begin || run.steps[index].phase.retry_at().is_some() {
-                continue;
+    if pipeline.on_failure == OnFailure::Stop && first_failure(run, definition).is_some() {
+        let has_not_begun = |state| matches!(state, StepState::Pending | StepState::Waiting);
+        for index in run.steps.indexes_in_state(has_not_begun) {
+            let step = &pipeline.steps[index];
+            let is_retried = run.steps[index].phase.retry_at().is_some();
+            if step.when == When::OnSuccess && !step.finally && !is_retried {
+                end_unstarted(run, index, StepChange::Skip, out);
             }
-            let is_excluded = match step.when {
-                When::OnSuccess => stop_all || needs_ended(run, step) && failed_above(run, definition, index),
-                When::OnFailure => needs_ended(run, step) && !ended_badly_above(run, definition, index),
+        }
+    }
+    // Once the last of its needs has ended, nothing changes above a step. One that is passed over may be the last need of
+    // others.
+    loop {
+        let ready = run.steps.take_newly_ready();
+        if ready.is_empty() {
+            return;
+        }
+        for index in ready {
+            let above = run.steps.above(index);
+            let is_excluded = match pipeline.steps[index].when {
+                When::OnSuccess => above.has_failure,
+                When::OnFailure => !above.has_bad_end,
                 When::Always => false,
             };
             if is_excluded {
                 end_unstarted(run, index, StepChange::Skip, out);
-                changed = true;
             }
-        }
-        if !changed {
-            return;
         }
     }
 }
@@ -160,7 +159,7 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
         return;
     }
     let width = definition.pipeline.max_parallel.unwrap_or(cx.n_cpus).max(1);
-    let mut n_live = run.steps.states().filter(|state| state.is_live()).count();
+    let mut n_live = run.steps.count(StepState::is_live);
     let mut own = OnceCell::new();
     // What an earlier commit holds may start before this one: nothing that it rests on is new.
     for index in prepared(run).map(|(index, _)| index).collect::<Vec<_>>() {
@@ -185,22 +184,13 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
     let n_prepared = prepared(run).count();
     // Twice the width: the ends of one round may then wait for those of the next, and share a commit.
     let mut n_ahead = (2 * width).saturating_sub(n_prepared);
-    for (index, step) in definition.pipeline.steps.iter().enumerate() {
+    for index in run.steps.next_to_begin() {
         if n_live >= width && n_ahead == 0 {
             return;
         }
-        let is_ready = match run.steps.state(index) {
-            StepState::Pending => needs_ended(run, step),
-            StepState::Waiting => is_retry_due(&run.steps[index], cx),
-            StepState::Running
-            | StepState::Paused
-            | StepState::Completed
-            | StepState::Failed
-            | StepState::Skipped
-            | StepState::Stopped
-            | StepState::Interrupted => false,
-        };
-        if step.finally || !is_ready {
+        let step = &run.steps[index];
+        let is_due = step.phase.is_pending() || is_retry_due(step, cx);
+        if definition.pipeline.steps[index].finally || !is_due {
             continue;
         }
         if n_live < width {
@@ -266,30 +256,10 @@ fn is_retry_due(step: &StepRun, cx: Context<'_>) -> bool {
     step.phase.retry_at().is_some_and(|at| at <= cx.now.wall)
 }
 
-fn needs_ended(run: &Run, step: &Step) -> bool {
-    step.needs.iter().all(|&need| run.steps.state(need).is_ended())
-}
-
-/// Whether a step above failed in a way that its `may_fail` does not excuse.
-fn failed_above(run: &Run, definition: &Definition, index: usize) -> bool {
-    definition
-        .pipeline
-        .ancestors(index)
-        .any(|above| ended_badly(run.steps.state(above)) && !definition.pipeline.steps[above].may_fail)
-}
-
-fn ended_badly_above(run: &Run, definition: &Definition, index: usize) -> bool {
-    definition.pipeline.ancestors(index).any(|above| ended_badly(run.steps.state(above)))
-}
-
-const fn ended_badly(state: StepState) -> bool {
-    matches!(state, StepState::Failed | StepState::Stopped | StepState::Interrupted)
-}
-
 /// The sentence of the first failure that fails the run, if there is one.
 fn first_failure(run: &Run, definition: &Definition) -> Option<String> {
     let counts = |index: usize| !definition.pipeline.steps[index].may_fail;
-    let (_, step) = run.steps.in_state(ended_badly).find(|(index, _)| counts(*index))?;
+    let (_, step) = run.steps.in_state(StepState::is_bad_end).find(|(index, _)| counts(*index))?;
     Some(format!("step {} {}", step.id, step.error.as_deref().unwrap_or("did not complete")))
 }
 

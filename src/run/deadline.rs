@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
+use super::definition::Body;
 use super::hold;
-use super::model::{Body, Run};
+use super::model::Run;
 use super::state::{RunState, StepState};
 use crate::base::time::Now;
 

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use super::context::Context;
+use super::definition::Body;
 use super::event::EventKind;
 use super::freeze::{Freeze, Hold};
 use super::input::Input;
-use super::model::{Body, Run};
+use super::model::Run;
 use super::outbox::{Effect, Level, Outbox, Record};
 use super::phase::{End, StopKind};
 use super::state::RunState;

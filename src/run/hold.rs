@@ -7,9 +7,10 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::context::Context;
+use super::definition::Body;
 use super::event::EventKind;
 use super::freeze::{Freeze, Hold, Holds};
-use super::model::{Body, Run};
+use super::model::Run;
 use super::outbox::Outbox;
 use super::pause;
 use super::phase::Phase;

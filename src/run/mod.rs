@@ -3,23 +3,26 @@
 //! Nothing here acts: [`decide()`] changes the run and lists effects, which the engine carries out once the run is on disk.
 //!
 //! In reading order, each file after those that it rests on:
-//! - a run: `state` (the words), `freeze`, `phase`, `step_phase`, `work_time`, `summary` (what others see), `model` and
-//!   `steps`, `stored` and `stored_step` (their JSON), `plan`;
+//! - a run: `state` (the words), `freeze`, `phase`, `step_phase`, `work_time`, `summary` (what others see), `definition`,
+//!   `step_run`, `tally` (what is known of all steps), `steps` and `model`, `stored` and `stored_step` (their JSON), `plan`;
 //! - a decision: `report`, `cost`, `input` and `context` (what it is given), `event` and `outbox` (what it asks for);
 //! - its rules: `transition` (the tables), `tell`, `pause`, `hold`, `admit`, `resume`, `killed`, `step_end`, `step`, `advance`,
 //!   `recover`, `work`, `decide`;
 //! - questions about a run: `deadline`, `why`.
 
+mod definition;
 mod freeze;
 mod model;
 mod phase;
 mod plan;
 mod state;
 mod step_phase;
+mod step_run;
 mod steps;
 mod stored;
 mod stored_step;
 mod summary;
+mod tally;
 mod work_time;
 
 mod context;
@@ -51,10 +54,11 @@ pub use context::{Context, Starts};
 pub use cost::StepCost;
 pub use deadline::{Deadline, next_deadline};
 pub use decide::decide;
+pub use definition::{Body, Definition};
 pub use event::{Decision, Event, EventKind};
 pub use freeze::{Freeze, Hold, Holds};
 pub use input::{Exit, Found, Input, MemoryAtEnd, StepNews};
-pub use model::{Body, Definition, FiredBy, Run, RunLedger, StepLedger, StepRun, log_path, report_path};
+pub use model::{FiredBy, Run, RunLedger};
 pub use outbox::{Effect, Level, Outbox, Record};
 pub use phase::{End, Phase, StopKind, Verdict};
 pub use plan::Plan;
@@ -63,6 +67,7 @@ pub use report::{
 };
 pub use state::{RunState, StepState, Trigger};
 pub use step_phase::{Ending, Prepared, StepEnd, StepPhase};
+pub use step_run::{StepLedger, StepRun, log_path, report_path};
 pub use steps::{StepMut, Steps};
 pub use stored::StoredLedger;
 pub use stored_step::StoredStepLedger;

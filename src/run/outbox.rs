@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::event::{Decision, EventKind};
-use super::model::StepRun;
+use super::step_run::StepRun;
 use crate::base::id::StepId;
 
 /// Everything that a decision asks for, besides the changed run.

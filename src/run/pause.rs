@@ -1,9 +1,10 @@
 //! Freezes the processes of a run, and lets them go on.
 
 use super::context::Context;
+use super::definition::Body;
 use super::event::EventKind;
 use super::freeze::Freeze;
-use super::model::{Body, Run};
+use super::model::Run;
 use super::outbox::{Effect, Level, Outbox};
 use super::state::{RunState, StepState};
 use super::tell::{summary, tell_changed, tell_if_frozen};
@@ -18,12 +19,10 @@ pub(super) fn pause(run: &mut Run, freeze: Freeze, cx: Context<'_>, out: &mut Ou
     if matches!(run.body, Body::Driven) {
         out.effects.push(Effect::PauseSignal(Level::Raised));
     }
-    for index in 0..run.steps.len() {
-        if run.steps.state(index).is_live() {
-            run.step_mut(index).ledger.clock.stop(cx.now);
-            if run.steps[index].phase.may_go_on() {
-                out.effects.push(Effect::Freeze(index));
-            }
+    for index in run.steps.indexes_in_state(StepState::is_live) {
+        run.step_mut(index).ledger.clock.stop(cx.now);
+        if run.steps[index].phase.may_go_on() {
+            out.effects.push(Effect::Freeze(index));
         }
     }
     tell_if_frozen(run, Vec::new(), cx, out);
@@ -40,7 +39,7 @@ pub(super) fn thaw(run: &mut Run, cx: Context<'_>, out: &mut Outbox) -> Result<(
     if matches!(run.body, Body::Driven) {
         out.effects.push(Effect::PauseSignal(Level::Lowered));
     }
-    for index in 0..run.steps.len() {
+    for index in run.steps.indexes_in_state(StepState::is_live) {
         if !run.steps[index].phase.may_go_on() {
             continue;
         }

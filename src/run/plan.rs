@@ -5,9 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::model::{Body, Definition, FiredBy, Run, RunLedger, StepRun};
+use super::definition::{Body, Definition};
+use super::model::{FiredBy, Run, RunLedger};
 use super::phase::Phase;
 use super::state::{RunState, Trigger};
+use super::step_run::StepRun;
+use super::steps::Steps;
 use crate::admission::MAX_PRIORITY;
 use crate::base::id::{PipelineId, RunId};
 use crate::base::time::Now;
@@ -109,7 +112,7 @@ impl Plan {
         Run {
             // Without a name it gets one from the engine, which knows those that are taken.
             id: self.run_id.unwrap_or_else(|| self.pipeline_id.as_run_id()),
-            steps: steps.iter().map(|step| Arc::new(StepRun::new(step.id.clone()))).collect(),
+            steps: Steps::of(&self.body, steps.iter().map(|step| Arc::new(StepRun::new(step.id.clone())))),
             pipeline_id: self.pipeline_id,
             source: self.source.into(),
             run_type: self.run_type.into(),

@@ -2,14 +2,16 @@
 //! Every finding becomes one decision that the operator can read.
 
 use super::context::Context;
+use super::definition::Body;
 use super::input::{Exit, Found};
-use super::model::{Body, Run, StepRun};
+use super::model::Run;
 use super::outbox::{Effect, Outbox};
 use super::phase::{End, Phase, StopKind, Verdict};
 use super::state::RunState;
 use super::step::{shelve, started};
 use super::step_end::{exited, lost, start_failed};
 use super::step_phase::Ending;
+use super::step_run::StepRun;
 use super::tell::{decided, note, tell_if_frozen, tell_started};
 use super::transition::StepChange;
 use super::{advance, work};

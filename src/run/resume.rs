@@ -1,11 +1,15 @@
 //! Takes up a run that has ended, and runs steps again.
 
+use std::sync::Arc;
+
 use super::context::Context;
+use super::definition::Body;
 use super::event::EventKind;
 use super::hold;
-use super::model::{Body, Run};
+use super::model::Run;
 use super::outbox::{Effect, Level, Outbox, Record};
 use super::state::{RunState, StepState, Trigger};
+use super::step_run::StepRun;
 use super::tell::{refresh_progress, summary, tell_changed};
 use super::transition::{Change, Refusal, StepChange};
 use crate::base::id::StepId;
@@ -34,18 +38,13 @@ pub(super) fn take_up(run: &mut Run, cx: Context<'_>, out: &mut Outbox) -> Resul
 fn run_again(run: &Run) -> Vec<bool> {
     let Body::Pipeline(definition) = &run.body else { return Vec::new() };
     let pipeline = &definition.pipeline;
-    let mut again: Vec<bool> = run
-        .steps
-        .iter()
-        .zip(&pipeline.steps)
-        .map(|(step, model)| model.finally || step.state() != StepState::Completed)
-        .collect();
-    // Until nothing changes: a step may depend on one that stands below it in the file.
-    while let Some(index) = (0..again.len()).find(|&index| {
-        let is_about_an_end = pipeline.steps[index].when != When::OnSuccess;
-        !again[index] && is_about_an_end && pipeline.ancestors(index).any(|above| again[above])
-    }) {
-        again[index] = true;
+    let is_left = |(index, step): (usize, &Arc<StepRun>)| {
+        pipeline.steps[index].finally || step.state() != StepState::Completed
+    };
+    let mut again: Vec<bool> = run.steps.iter().enumerate().map(is_left).collect();
+    let left = again.iter().enumerate().filter_map(|(index, is_again)| is_again.then_some(index));
+    for index in pipeline.below(left).ones() {
+        again[index] |= pipeline.steps[index].when != When::OnSuccess;
     }
     again
 }
@@ -79,18 +78,15 @@ pub(super) fn retry(
             };
             let mut again = vec![false; pipeline.steps.len()];
             again[first] = true;
-            pipeline.dependents(first).for_each(|i| again[i] = true);
+            pipeline.below([first]).ones().for_each(|below| again[below] = true);
             again
         }
         (Body::Pipeline(definition), None) => {
             let all = run.steps.iter().all(|step| step.state() == StepState::Completed);
             let mut again: Vec<bool> =
                 run.steps.iter().map(|step| all || step.state() != StepState::Completed).collect();
-            for index in 0..again.len() {
-                if again[index] {
-                    definition.pipeline.dependents(index).for_each(|i| again[i] = true);
-                }
-            }
+            let first: Vec<_> = (0..again.len()).filter(|index| again[*index]).collect();
+            definition.pipeline.below(first).ones().for_each(|below| again[below] = true);
             again
         }
     };

@@ -114,6 +114,11 @@ impl StepState {
     pub const fn is_live(self) -> bool {
         matches!(self, Self::Running | Self::Paused)
     }
+
+    /// Whether this attempt is over without having completed or been skipped.
+    pub const fn is_bad_end(self) -> bool {
+        matches!(self, Self::Failed | Self::Stopped | Self::Interrupted)
+    }
 }
 
 words! {

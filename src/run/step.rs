@@ -6,11 +6,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::context::Context;
+use super::definition::Body;
 use super::event::EventKind;
 use super::freeze::Hold;
 use super::hold;
 use super::input::StepNews;
-use super::model::{Body, Run};
+use super::model::Run;
 use super::outbox::{Effect, Outbox, Record};
 use super::phase::{StopKind, Verdict};
 use super::report::ReportBatch;
@@ -178,11 +179,10 @@ pub(super) fn tick(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     if !matches!(run.state(), RunState::Running | RunState::Stopping) {
         return;
     }
-    for (index, model) in definition.pipeline.steps.iter().enumerate() {
-        let step = &run.steps[index];
-        let is_over = model
-            .timeout
-            .is_some_and(|limit| step.ledger.clock.elapsed_ms(cx.now) >= limit.as_millis() as u64);
+    for index in run.steps.indexes_in_state(StepState::is_live) {
+        let (step, timeout) = (&run.steps[index], definition.pipeline.steps[index].timeout);
+        let is_over =
+            timeout.is_some_and(|limit| step.ledger.clock.elapsed_ms(cx.now) >= limit.as_millis() as u64);
         if is_over && step.phase.may_go_on() {
             run.step_mut(index).phase.end_for(Ending::Timeout);
             out.effects.push(Effect::Stop(index));
@@ -223,9 +223,8 @@ pub(super) fn end_all(run: &mut Run, kind: StopKind, out: &mut Outbox) {
 
 fn end_steps(run: &mut Run, ending: Ending, kind: StopKind, out: &mut Outbox) {
     let Body::Pipeline(definition) = run.body.clone() else { return };
-    for (index, model) in definition.pipeline.steps.iter().enumerate() {
-        let is_spared = model.finally && kind == StopKind::Graceful;
-        if !run.steps.state(index).is_live() || is_spared {
+    for index in run.steps.indexes_in_state(StepState::is_live) {
+        if definition.pipeline.steps[index].finally && kind == StopKind::Graceful {
             continue;
         }
         let was_frozen = run.steps[index].state() == StepState::Paused;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::model::{StepLedger, StepRun};
 use super::state::StepState;
 use super::step_phase::{Ending, Prepared, StepEnd, StepPhase};
+use super::step_run::{StepLedger, StepRun};
 use super::stored::Stored;
 use crate::admission::Wait;
 

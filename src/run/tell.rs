@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use super::context::Context;
+use super::definition::Body;
 use super::event::{Decision, EventKind};
-use super::model::{Body, Run};
+use super::model::Run;
 use super::outbox::{Outbox, Record};
 use super::state::StepState;
-use super::steps::Steps;
 use super::summary::RunSummary;
 use crate::base::id::StepId;
-use crate::pipeline::{Step, When};
 
 /// Publishes `execution_running` once for an attempt of the run.
 pub(super) fn tell_running(run: &mut Run, out: &mut Outbox) {
@@ -49,36 +48,14 @@ pub(super) fn tell_changed(run: &Run, index: usize, out: &mut Outbox) {
 
 /// Recomputes the run's progress from its steps, and publishes it when it has moved.
 pub(super) fn refresh_progress(run: &mut Run, out: &mut Outbox) {
-    let Body::Pipeline(definition) = &run.body else { return };
-    let progress = share_done(&run.steps, &definition.pipeline.steps);
+    if matches!(run.body, Body::Driven) {
+        return;
+    }
+    let progress = run.steps.share_done();
     if (progress - run.progress).abs() > f64::EPSILON {
         run.progress = progress;
         out.events.push(progress_event(run));
     }
-}
-
-/// The done share of the steps' weights: a step that has not completed counts for what it reported. A step for failures
-/// alone counts only once it has begun.
-fn share_done(steps: &Steps, models: &[Step]) -> f64 {
-    let (mut done, mut total) = (0.0, 0.0);
-    for (index, (state, model)) in steps.states().zip(models).enumerate() {
-        if model.when == When::OnFailure && steps[index].started_at.is_none() {
-            continue;
-        }
-        total += model.weight;
-        done += match state {
-            StepState::Completed => model.weight,
-            StepState::Pending => 0.0,
-            StepState::Waiting
-            | StepState::Running
-            | StepState::Paused
-            | StepState::Failed
-            | StepState::Skipped
-            | StepState::Stopped
-            | StepState::Interrupted => model.weight * steps[index].progress,
-        };
-    }
-    if total > 0.0 { done / total } else { 0.0 }
 }
 
 /// How far the run is.

@@ -4,10 +4,11 @@
 use chrono::{DateTime, Utc};
 
 use super::freeze::Freeze;
-use super::model::{Run, StepRun};
+use super::model::Run;
 use super::phase::{End, Phase, StopKind};
 use super::state::RunState;
 use super::step_phase::{Prepared, StepEnd, StepPhase};
+use super::step_run::StepRun;
 use crate::base::id::{RunId, StepId};
 use crate::base::time::Now;
 

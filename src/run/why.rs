@@ -7,10 +7,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::definition::Definition;
 use super::freeze::{Freeze, Hold};
-use super::model::{Definition, Run, StepRun};
+use super::model::Run;
 use super::phase::{End, Phase};
 use super::state::{RunState, StepState};
+use super::step_run::StepRun;
 use crate::admission::{Remedy, Wait};
 use crate::base::id::{RunId, StepId};
 use crate::base::time::local_clock;

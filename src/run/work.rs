@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::definition::Body;
 use super::event::EventKind;
 use super::input::{Found, Input, StepNews};
-use super::model::{Body, Run};
+use super::model::Run;
 use super::state::{RunState, StepState};
 use crate::base::time::Now;
 

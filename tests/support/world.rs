@@ -31,9 +31,9 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(text: &str) -> Self {
         let definition = definition(text);
-        let steps =
-            definition.pipeline.steps.iter().map(|step| Arc::new(StepRun::new(step.id.clone()))).collect();
-        let run = Run { body: Body::Pipeline(definition), steps, ..driven_in(RunState::Queued) };
+        let steps = definition.pipeline.steps.iter().map(|step| Arc::new(StepRun::new(step.id.clone())));
+        let body = Body::Pipeline(definition.clone());
+        let run = Run { steps: Steps::of(&body, steps), body, ..driven_in(RunState::Queued) };
         let mut world = Self {
             run,
             now: at(0),

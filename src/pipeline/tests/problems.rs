@@ -333,9 +333,9 @@ fn a_file_without_steps_is_refused() {
 
 #[test]
 fn a_file_of_too_many_steps_is_refused_before_it_fills_the_memory() {
-    let text = "[[step]]\nid = 'a'\nrun = 'x'\n".repeat(10_001).replacen("'a'", "'b'", 1);
+    let text = "[[step]]\nid = 'a'\nrun = 'x'\n".repeat(100_001).replacen("'a'", "'b'", 1);
     assert!(
-        problems_of(&text).contains(&"30001:1: there are more than 10000 steps; split the pipeline".into())
+        problems_of(&text).contains(&"300001:1: there are more than 100000 steps; split the pipeline".into())
     );
 }
 

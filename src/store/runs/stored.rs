@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::base::id::{PipelineId, RunId};
 use crate::pipeline::Pipeline;
-use crate::run::{Body, Definition, Phase, Run, RunLedger, RunState, RunSummary, StepRun};
+use crate::run::{Body, Definition, Phase, Run, RunLedger, RunState, RunSummary, StepRun, Steps};
 use crate::store::error::StoreError;
 
 /// One run with its steps. Its definition is still text.
@@ -82,6 +82,7 @@ impl StoredRun {
             run_type: summary.run_type,
             environment: summary.environment,
             trigger: summary.trigger,
+            steps: Steps::of(&body, steps),
             body,
             params,
             phase,
@@ -92,7 +93,6 @@ impl StoredRun {
             message: summary.message,
             error: summary.error,
             metadata,
-            steps: steps.into_iter().collect(),
             ledger,
         })
     }
