@@ -68,7 +68,7 @@ fn pipe_to_file(dir: &Path, big: &Path) -> f64 {
 }
 
 /// Begins with nothing left to be written back.
-fn settled(work: impl FnOnce()) -> f64 {
+fn settled<T>(work: impl FnOnce() -> T) -> f64 {
     rustix::fs::sync();
     seconds(work)
 }

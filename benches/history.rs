@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use egui::{Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, TouchPhase, pos2, vec2};
+use egui::{Event, Key, Modifiers, pos2};
 use leverframe::engine::{EventBus, ShutdownKind};
 use leverframe::run::RunState;
 use leverframe::store::{CheckpointManager, ExecutionRecord, RunWrite};
@@ -23,7 +23,7 @@ use leverframe::window::{
 };
 use leverframe::{ExecutionIntegration, PipelineId, RunId};
 use support::desk::Desk;
-use support::window::Stage;
+use support::window::{Stage, wheel};
 use support::{Goal, Table, bench, let_pass, ms, no_child, seconds};
 
 const N_RUNS: usize = 1_000_000;
@@ -221,13 +221,6 @@ fn scroll(dir: &Path) -> Vec<f64> {
         stage.frame(vec![Event::PointerMoved(pos2(600.0, 400.0))], Utc::now());
         let_pass(Duration::from_millis(20));
     }
-    let wheel = || Event::MouseWheel {
-        unit: MouseWheelUnit::Line,
-        delta: vec2(0.0, -3.0),
-        phase: TouchPhase::Move,
-        modifiers: Modifiers::NONE,
-        source: MouseWheelSource::Wheel,
-    };
     let costs = (0..N_FRAMES).map(|_| stage.frame(vec![wheel()], Utc::now())).collect();
     drop(stage);
     integration.shutdown(ShutdownKind::LeaveSteps);

@@ -8,21 +8,28 @@ mod support;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::Utc;
-use leverframe::base::id::AttemptKey;
-use leverframe::window::{Action, AppUpdate, LogAnswer, LogOf, LogQuestion};
+use egui::{Event, Key, Modifiers, pos2};
+use leverframe::ExecutionIntegration;
+use leverframe::base::id::{AttemptKey, RunId};
+use leverframe::engine::{EventBus, ShutdownKind};
+use leverframe::window::{Action, AppUpdate, LogAnswer, LogOf, LogQuestion, window_port};
 use support::desk::Desk;
 use support::process::memory;
-use support::runs::{run_id, step_id};
-use support::{Goal, Table, bench, mib, ms, no_child, seconds};
+use support::runs::{engine, run_to_the_end, step_id, trues};
+use support::window::{Stage, wheel};
+use support::{Goal, Table, bench, let_pass, mib, ms, no_child, seconds};
 
 const N_LINES: u64 = 10_000_000;
 /// Lines of this many bytes are 1 GiB.
 const LINE: usize = 107;
 const N_ROUNDS: usize = 5;
 const N_PAGES: u64 = 200;
+const N_FRAMES: usize = 300;
+const FRAME: f64 = 0.003;
 
 fn main() {
     bench("log: 10,000,000 lines, 1 GiB", measure, no_child);
@@ -30,10 +37,9 @@ fn main() {
 
 fn measure(table: &mut Table) {
     let dir = tempfile::tempdir().expect("a directory");
-    let key = AttemptKey { run_id: run_id("books-1"), step_id: step_id("fetch"), attempt: 1 };
-    let folder = dir.path().join("logs").join(key.run_id.as_str());
-    std::fs::create_dir_all(&folder).expect("a folder");
-    write_log(&folder.join("fetch.1.log"));
+    let run_id = run_one_step(dir.path());
+    let key = AttemptKey { run_id, step_id: step_id("step-0"), attempt: 1 };
+    write_log(&log_of(dir.path(), &key));
     let log = Log { desk: Desk::open(dir.path()) };
     let (mut first, mut search, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     let mut pages = Vec::new();
@@ -64,6 +70,47 @@ fn measure(table: &mut Table) {
         Goal::AtMost(200.0 * 1_048_576.0),
     );
     log.desk.close();
+    table.frames("a frame while it scrolls", &scroll(dir.path()), Goal::AtMost(FRAME));
+}
+
+/// A run of one step that has ended.
+fn run_one_step(dir: &Path) -> RunId {
+    let engine = engine(dir);
+    let run_id = run_to_the_end(&engine, &engine.subscribe(), &trues(1, "", ""));
+    engine.shutdown(ShutdownKind::LeaveSteps).expect("it ends");
+    run_id
+}
+
+fn log_of(dir: &Path, key: &AttemptKey) -> PathBuf {
+    let name = format!("{}.{}.log", key.step_id, key.attempt);
+    dir.join("logs").join(key.run_id.as_str()).join(name)
+}
+
+/// The CPU time of frames of the open log, with the engine behind it, while the wheel turns; in seconds.
+fn scroll(dir: &Path) -> Vec<f64> {
+    let (port, world) = window_port();
+    let mut stage = Stage::new(port);
+    let mut integration = ExecutionIntegration::for_window(world, EventBus::new());
+    integration.start(dir).expect("the engine starts");
+    // The history, its first run, that run's page, the log of its step: each as soon as it is there.
+    for (modifiers, key) in [
+        (Modifiers::COMMAND, Key::Num2),
+        (Modifiers::NONE, Key::ArrowDown),
+        (Modifiers::NONE, Key::Enter),
+        (Modifiers::NONE, Key::ArrowDown),
+        (Modifiers::NONE, Key::Enter),
+        (Modifiers::COMMAND, Key::Home),
+    ] {
+        stage.press(modifiers, key, Utc::now());
+        for _ in 0..50 {
+            stage.frame(vec![Event::PointerMoved(pos2(600.0, 500.0))], Utc::now());
+            let_pass(Duration::from_millis(20));
+        }
+    }
+    let costs = (0..N_FRAMES).map(|_| stage.frame(vec![wheel()], Utc::now())).collect();
+    drop(stage);
+    integration.shutdown(ShutdownKind::LeaveSteps);
+    costs
 }
 
 fn write_log(path: &Path) {

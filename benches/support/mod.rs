@@ -189,10 +189,10 @@ pub(crate) fn mib(bytes: f64) -> String {
     format!("{:.1} MiB", bytes / f64::from(1 << 20))
 }
 
-/// How long `work` takes, in seconds.
-pub(crate) fn seconds(work: impl FnOnce()) -> f64 {
+/// How long `work` takes, in seconds. What it makes is put away afterwards.
+pub(crate) fn seconds<T>(work: impl FnOnce() -> T) -> f64 {
     let begun = std::time::Instant::now();
-    work();
+    let _made = work();
     begun.elapsed().as_secs_f64()
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn run_to_the_end(
     engine: &CoreExecutionEngine,
     events: &Subscription,
     pipeline: &Arc<Definition>,
-) {
+) -> RunId {
     let request = Plan::new(pipeline.clone(), Default::default());
     let run_id = engine.start_pipeline(request).expect("the run starts");
     loop {
@@ -52,7 +52,7 @@ pub(crate) fn run_to_the_end(
         let of_this = event.kind.run().filter(|_| event.run_id.as_ref() == Some(&run_id));
         if let Some(run) = of_this.filter(|run| run.state.is_ended()) {
             assert_eq!(run.state, RunState::Completed, "{:?}", run.error);
-            return;
+            return run_id;
         }
     }
 }

@@ -1,7 +1,9 @@
 //! A window without a display, whose frames are measured.
 
 use chrono::{DateTime, Utc};
-use egui::{Context, Event, Key, Modifiers, RawInput, Rect, pos2};
+use egui::{
+    Context, Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, RawInput, Rect, TouchPhase, pos2, vec2,
+};
 use leverframe::ui::LeverframeWindow;
 use leverframe::window::WindowPort;
 
@@ -51,5 +53,16 @@ impl Stage {
         let pressed = Event::Key { key, physical_key: None, pressed: true, repeat: false, modifiers };
         self.frame(vec![Event::ModifiersChanged(modifiers), pressed], at);
         self.frame(vec![Event::ModifiersChanged(Modifiers::NONE)], at);
+    }
+}
+
+/// The wheel is turned down by three lines.
+pub(crate) fn wheel() -> Event {
+    Event::MouseWheel {
+        unit: MouseWheelUnit::Line,
+        delta: vec2(0.0, -3.0),
+        phase: TouchPhase::Move,
+        modifiers: Modifiers::NONE,
+        source: MouseWheelSource::Wheel,
     }
 }

@@ -290,6 +290,20 @@ mod tests {
     }
 
     #[test]
+    fn ten_thousand_files_are_all_listed_and_each_is_found() {
+        let name = |n: usize| format!("p{n:05}");
+        let files: Vec<_> = (0..10_000).map(|n| (name(n) + ".toml", pipeline(&name(n), "many"))).collect();
+        let files: Vec<_> = files.iter().map(|(file, text)| (file.as_str(), text.clone())).collect();
+        let (_dir, catalogue) = catalogue(&files);
+        assert_eq!(catalogue.entries.len(), 10_000);
+        assert!(catalogue.entries.iter().all(|entry| entry.outcome.is_ok()));
+        for n in [0, 4_999, 9_999] {
+            assert_eq!(catalogue.find(&name(n)).unwrap().pipeline.id.as_str(), name(n));
+        }
+        assert!(catalogue.find("p10000").is_err());
+    }
+
+    #[test]
     fn two_files_with_one_id_are_both_refused_naming_both() {
         let (_dir, catalogue) = catalogue(&[("a.toml", pipeline("p", "p")), ("b.toml", pipeline("p", "q"))]);
         let messages: Vec<_> = catalogue

@@ -100,8 +100,8 @@ fn check_checkpoint(run_id: &RunId, step_id: &str, data: &str) -> Result<(), Sto
     Ok(())
 }
 
-/// Three statements, because an UPDATE rewrites every index whose columns it names. Most changes leave the run's state
-/// as it is, and the first statement then touches one page.
+/// Three statements, because an UPDATE looks into every index whose columns it names. Most changes leave the run's state and
+/// end as they are, and the first statement then touches one page.
 fn write_run(conn: &Connection, run: &Run, definitions: &Definitions) -> rusqlite::Result<()> {
     let definition_hash = run.definition().map(|definition| definitions.hash(definition));
     let finished_at = run.phase.finished_at().map(format_instant);
@@ -119,8 +119,6 @@ fn write_run(conn: &Connection, run: &Run, definitions: &Definitions) -> rusqlit
         ("environment", &run.environment.as_ref()),
         ("trigger", &run.trigger.as_str()),
         ("attempt", &run.attempt),
-        ("finished_at", &finished_at),
-        ("finished_ms", &finished_ms),
         ("progress", &run.progress),
         ("current_step", &run.current_step.as_deref()),
         ("message", &run.message.as_deref()),
@@ -132,14 +130,26 @@ fn write_run(conn: &Connection, run: &Run, definitions: &Definitions) -> rusqlit
         ("body", &body),
         ("ledger", &run.ledger_json().map_err(unwritable)?),
     ];
-    let same_state = "run_id = ? AND state = ? AND definition_hash IS ?";
-    if update(conn, "execution_state", plain, same_state, &[&id, &state, &definition_hash])? > 0 {
+    let same = "run_id = ? AND state = ? AND finished_at IS ? AND finished_ms IS ? AND definition_hash IS ?";
+    if update(
+        conn,
+        "execution_state",
+        plain,
+        same,
+        &[&id, &state, &finished_at, &finished_ms, &definition_hash],
+    )? > 0
+    {
         return Ok(());
     }
     if let Some(definition) = run.definition() {
         definitions.write(conn, definition)?;
     }
-    let indexed: &[Column<'_>] = &[("state", &state), ("definition_hash", &definition_hash)];
+    let indexed: &[Column<'_>] = &[
+        ("state", &state),
+        ("finished_at", &finished_at),
+        ("finished_ms", &finished_ms),
+        ("definition_hash", &definition_hash),
+    ];
     let changed = [indexed, plain].concat();
     if update(conn, "execution_state", &changed, "run_id = ?", &[&id])? > 0 {
         return Ok(());
