@@ -108,6 +108,7 @@ fn scroll(dir: &Path) -> Vec<f64> {
         }
     }
     let costs = (0..N_FRAMES).map(|_| stage.frame(vec![wheel()], Utc::now())).collect();
+    assert!(stage.shows("of the list of prices was read", Utc::now()), "the log is open");
     drop(stage);
     integration.shutdown(ShutdownKind::LeaveSteps);
     costs

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use egui::{
-    Context, Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, RawInput, Rect, TouchPhase, pos2, vec2,
+    Context, Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, RawInput, Rect, Shape, TouchPhase,
+    epaint::ClippedShape, pos2, vec2,
 };
 use leverframe::ui::LeverframeWindow;
 use leverframe::window::WindowPort;
@@ -46,6 +47,16 @@ impl Stage {
         // There is no screen to bring them to.
         output.textures_delta.clear();
         took
+    }
+
+    /// Whether this text is part of what a frame shows.
+    pub(crate) fn shows(&mut self, text: &str, at: DateTime<Utc>) -> bool {
+        let window = &mut self.window;
+        let output = self.ctx.run_ui(RawInput::default(), |ui| window.paint(ui, at));
+        let has_it = |shape: &ClippedShape| {
+            if let Shape::Text(shown) = &shape.shape { shown.galley.text().contains(text) } else { false }
+        };
+        output.shapes.iter().any(has_it)
     }
 
     /// A frame in which a key is pressed, and one in which no modifier is held any more.
