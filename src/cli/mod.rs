@@ -97,6 +97,7 @@ impl Print {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Verb {
     /// Run a pipeline in the foreground.
     Run(run::RunArgs),
