@@ -67,3 +67,29 @@ impl CoreExecutionEngine {
         answer.recv().map_err(|_| EngineError::ShutDown)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{EngineOptions, StartRequest};
+    use crate::run::RunState;
+    use crate::store::DataDir;
+
+    #[test]
+    fn at_the_exit_of_its_process_everything_is_recorded_and_the_caller_has_the_lock() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let open = || CoreExecutionEngine::open(dir.path(), EngineOptions::default());
+        let engine = open().expect("it opens");
+        let request = StartRequest::new("a", "nightly", "alfabeta").expect("ids");
+        let run_id = engine.start_execution(request).expect("it starts").run_id;
+        engine.update_progress(&run_id, 0.5, Some("fetch")).expect("it runs");
+        let lock = engine.close_at_exit(ShutdownKind::LeaveSteps).expect("it ends");
+        assert!(matches!(engine.close_at_exit(ShutdownKind::LeaveSteps), Err(EngineError::ShutDown)));
+        let data_dir = DataDir::open(dir.path()).expect("a data directory");
+        assert!(data_dir.lock().is_err(), "it is held");
+        drop(lock);
+        let engine = open().expect("it is free");
+        let run = engine.get_execution_state(&run_id).expect("read").expect("it is there");
+        assert_eq!((run.state, run.progress), (RunState::Interrupted, 0.5));
+    }
+}

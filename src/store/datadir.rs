@@ -360,6 +360,18 @@ mod tests {
     }
 
     #[test]
+    fn the_locks_file_names_its_holder_and_nothing_else() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let dir = DataDir::open(temp.path()).expect("it opens");
+        for before in ["", "1", "4194304 and more"] {
+            fs::write(temp.path().join("instance.lock"), before).expect("a file");
+            let _held = dir.lock().expect("it is free");
+            let named = fs::read_to_string(temp.path().join("instance.lock")).expect("it is there");
+            assert_eq!(named, std::process::id().to_string());
+        }
+    }
+
+    #[test]
     fn a_lock_that_is_given_away_is_never_free_in_between() {
         let temp = tempfile::tempdir().expect("a directory");
         let dir = DataDir::open(temp.path()).expect("it opens");

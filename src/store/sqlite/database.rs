@@ -243,6 +243,11 @@ impl Database {
     }
 
     #[cfg(test)]
+    pub(in crate::store) fn n_idle_readers(&self) -> usize {
+        self.readers.lock().len()
+    }
+
+    #[cfg(test)]
     pub(in crate::store) fn with_writer<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> T {
         work(&mut self.writer.lock())
     }
