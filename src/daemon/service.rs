@@ -139,7 +139,7 @@ impl Service {
             .ok();
         let kept_awake = engine.awake.or_else(|| awake.as_ref().map(AwakeKeeper::handle));
         let engine = EngineOptions { lock: Some(lock), monitor, awake: kept_awake, ..engine };
-        let engine = CoreExecutionEngine::open_in(dir.clone(), engine)?;
+        let engine = CoreExecutionEngine::open(dir.path(), engine)?;
         let first = first(&engine);
         let settings = LiveSettings::from(settings);
         let shared =

@@ -54,15 +54,7 @@ impl CoreExecutionEngine {
     /// [`EngineError::DataDir`] when another engine holds the directory or it can't be used; [`EngineError::Store`]
     /// when its database can't be opened; [`EngineError::Host`] when steps can't be run.
     pub fn open(data_dir: impl AsRef<Path>, options: EngineOptions) -> Result<Self, EngineError> {
-        Self::open_in(DataDir::open(data_dir)?, options)
-    }
-
-    /// As [`open`](Self::open), in a directory that was opened before.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub(crate) fn open_in(data_dir: DataDir, options: EngineOptions) -> Result<Self, EngineError> {
-        let open::Opened { inbox, published, thread } = open::open(data_dir, options)?;
+        let open::Opened { inbox, published, thread } = open::open(DataDir::open(data_dir)?, options)?;
         let (functions, thread) = (RwLock::default(), Mutex::new(Some(thread)));
         Ok(Self { shared: Arc::new(Shared { inbox, published, functions, thread }) })
     }

@@ -161,7 +161,7 @@ mod tests {
         let store = CheckpointManager::in_memory().expect("a store");
         let names: Vec<String> = store.with_writer(|conn| {
             let statement = conn.prepare(SUMMARY_OF_RUN).expect("a statement");
-            statement.column_names().into_iter().map(str::to_owned).collect()
+            statement.column_names().map(str::to_owned).collect()
         });
         let places = [
             (at::RUN_ID, "run_id"),
