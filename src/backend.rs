@@ -72,10 +72,21 @@ impl Backend {
         options: ServiceOptions,
         wake: Wake,
     ) -> Result<(Self, EngineEvents), Error> {
+        Self::open_and(lease, settings, options, wake, |_| ()).map(|(this, events, ())| (this, events))
+    }
+
+    /// As [`open`](Self::open). What is most urgent is done by `first`, as soon as the engine is open.
+    pub(crate) fn open_and<T>(
+        lease: EngineLease,
+        settings: Settings,
+        options: ServiceOptions,
+        wake: Wake,
+        first: impl FnOnce(&CoreExecutionEngine) -> T,
+    ) -> Result<(Self, EngineEvents, T), Error> {
         let events = options.engine.bus.subscribe_with_waker(move || wake());
-        let service = Service::open(lease, settings, options)?;
+        let (service, first) = Service::open_and(lease, settings, options, first)?;
         let (handler, service) = (service.handler().clone(), Arc::new(Mutex::new(Some(service))));
-        Ok((Self(Place::Local { handler, service }), EngineEvents::Local(events)))
+        Ok((Self(Place::Local { handler, service }), EngineEvents::Local(events), first))
     }
 
     /// Asks the engine behind `client`, and those after it; hears what `filter` lets through.

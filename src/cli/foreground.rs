@@ -25,7 +25,7 @@ use crate::api::{Command, Request, ShowRun};
 use crate::base::id::{RunId, StepId};
 use crate::control::{ControlClient, EventStream};
 use crate::daemon::{Acquisition, EngineLease, Joined, ask, join};
-use crate::engine::{CoreExecutionEngine, EngineError, Scope, ShutdownKind};
+use crate::engine::{Beginning, CoreExecutionEngine, EngineOptions, HostStart, Scope, ShutdownKind};
 use crate::records::Records;
 use crate::run::{EventKind, Input, Plan, RunState, RunSummary};
 use crate::settings::Settings;
@@ -139,6 +139,24 @@ impl Foreground {
         Ok(Self::with(Link::own(lease, settings, scope, None)?, signals, form))
     }
 
+    /// Opens an engine of this process on the lease, which recovers nothing, and starts a run with it. Returns its id once
+    /// the start is recorded.
+    pub(super) fn start(
+        lease: EngineLease,
+        settings: Settings,
+        plan: Plan,
+        form: Form,
+    ) -> Result<(Self, RunId), Failure> {
+        // First, because the first step waits for it: it starts while this process goes on.
+        let host_start = HostStart::begin(&lease.dir)?;
+        let signals = SignalWatch::start()?;
+        let engine = EngineOptions { scope: Scope::Nothing, ..settings.engine_options() };
+        let begin = |engine: &CoreExecutionEngine| engine.begin_pipeline(plan);
+        let (link, begun) = Link::own_and(lease, settings, engine, host_start, begin)?;
+        let run_id = begun.and_then(Beginning::wait)?;
+        Ok((Self::with(link, signals, form), run_id))
+    }
+
     /// Follows a run at the living engine, with its events since `client` connected.
     pub(super) fn attach(
         data_dir: DataDir,
@@ -171,12 +189,6 @@ impl Foreground {
             lost: Lost::default(),
             failed: BTreeMap::new(),
         }
-    }
-
-    /// Starts a run with the engine of this process.
-    pub(super) fn start(&self, plan: Plan) -> Result<RunId, Failure> {
-        let engine = self.engine().ok_or(EngineError::ShutDown)?;
-        Ok(engine.start_pipeline(plan)?)
     }
 
     /// The engine of this process, if there is one.

@@ -26,6 +26,7 @@ use crate::settings::{Catalogue, Settings};
 use crate::store::DataDir;
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum ImportVerb {
     /// Import a crontab as pipelines and jobs, and report line by line what is different.
     Crontab(CrontabArgs),

@@ -82,7 +82,7 @@ impl Place {
     }
 }
 
-/// How facts are printed.
+// How facts are printed. No doc comment: clap would take it as the description of each verb that has it.
 #[derive(Debug, Args)]
 struct Print {
     /// Print JSON: one document, or one a line for streams.
@@ -96,7 +96,9 @@ impl Print {
     }
 }
 
+// Deferred: to describe the arguments of all verbs would take a tenth of what a short run takes.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Verb {
     /// Run a pipeline in the foreground.
     Run(run::RunArgs),

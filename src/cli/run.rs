@@ -12,7 +12,6 @@ use super::{Place, Print, key_value, no_such_run};
 use crate::api::StartRun;
 use crate::base::id::RunId;
 use crate::daemon::Acquisition;
-use crate::engine::Scope;
 use crate::run::{Definition, Plan};
 use crate::settings::{Catalogue, Settings};
 use crate::store::DataDir;
@@ -76,8 +75,7 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
             Foreground::attach(dir, client, settings, &run.run_id, form)?.follow(&run.run_id, Until::End)
         }
         Acquisition::EngineLease(lease) => {
-            let mut foreground = Foreground::open(lease, settings, Scope::Nothing, form)?;
-            let run_id = foreground.start(plan)?;
+            let (mut foreground, run_id) = Foreground::start(lease, settings, plan, form)?;
             foreground.tell_others(&run_id)?;
             foreground.follow(&run_id, Until::End)
         }

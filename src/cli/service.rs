@@ -15,6 +15,7 @@ pub(super) struct ServiceArgs {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum ServiceVerb {
     /// Print the service's file.
     Print {

@@ -55,15 +55,19 @@ impl CommandHandler {
         settings: LiveSettings,
         owner: Owner,
     ) -> Self {
-        let limits = LiveLimits::new(&engine, &settings, None);
-        Self { engine, settings, jobs, owner, monitor: None, limits }
+        Self::measured_by(None, engine, jobs, settings, owner)
     }
 
-    /// The same handler, with a monitor.
-    #[must_use]
-    pub(crate) fn measured_by(self, monitor: Option<MonitorHandle>) -> Self {
-        let limits = LiveLimits::new(&self.engine, &self.settings, monitor.clone());
-        Self { monitor, limits, ..self }
+    /// A handler for an engine that `monitor` measures for.
+    pub(crate) fn measured_by(
+        monitor: Option<MonitorHandle>,
+        engine: CoreExecutionEngine,
+        jobs: DesktopScheduler,
+        settings: LiveSettings,
+        owner: Owner,
+    ) -> Self {
+        let limits = LiveLimits::new(&engine, &settings, monitor.clone());
+        Self { engine, settings, jobs, owner, monitor, limits }
     }
 
     /// The limits in force.

@@ -24,6 +24,8 @@ pub(crate) enum Order {
     PassOn(ShutdownKind, Sender<Result<bool, EngineError>>),
     /// Give the lease up.
     Close(ShutdownKind, Sender<Result<(), EngineError>>),
+    /// Give the lease up in a process that ends right after that.
+    CloseAtExit(ShutdownKind, Sender<Result<(), EngineError>>),
     /// Give the lease up if no run lives. Answers whether it was given up.
     CloseIfIdle(Sender<Result<bool, EngineError>>),
 }
@@ -77,6 +79,12 @@ impl Keeper {
                     // No job fires into an engine that ends.
                     self.handler.jobs().stop();
                     let outcome = self.handler.engine().shutdown(kind);
+                    return self.leave(&tell, outcome);
+                }
+                Order::CloseAtExit(kind, tell) => {
+                    self.handler.jobs().stop();
+                    let outcome = self.handler.engine().close_at_exit(kind);
+                    let outcome = outcome.map(|lock| self.lock = Some(lock));
                     return self.leave(&tell, outcome);
                 }
                 Order::CloseIfIdle(tell) => match self.handler.engine().shutdown_if_idle() {
@@ -178,14 +186,15 @@ impl Keeper {
         Ok(None)
     }
 
-    /// Moves the WALs into the databases' files. A short run leaves that to later engines.
+    /// Moves the WALs into the databases' files. A short run leaves that to later engines, unless they would read a long
+    /// one.
     fn put_away(&self) {
-        match self.face {
-            ProcessKind::Window | ProcessKind::Serve => {}
-            ProcessKind::Run | ProcessKind::Library => return,
-        }
+        let runs = self.handler.engine().store();
         // If it fails, the next engine reads the WAL.
-        let _ = self.handler.engine().store().put_away_wal();
+        match self.face {
+            ProcessKind::Window | ProcessKind::Serve => drop(runs.put_away_wal()),
+            ProcessKind::Run | ProcessKind::Library => return drop(runs.put_away_long_wal()),
+        }
         if let Some(jobs) = self.handler.jobs().store() {
             let _ = jobs.put_away_wal();
         }

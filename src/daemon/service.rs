@@ -106,14 +106,31 @@ impl Service {
     /// # Errors
     /// [`Error`]; the lease is then free again.
     pub fn open(lease: EngineLease, settings: Settings, options: ServiceOptions) -> Result<Self, Error> {
+        Self::open_and(lease, settings, options, |_| ()).map(|(service, ())| service)
+    }
+
+    /// As [`open`](Self::open). What is most urgent is done by `first`, as soon as the engine is open: everything beside
+    /// the engine is started after that.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn open_and<T>(
+        lease: EngineLease,
+        settings: Settings,
+        options: ServiceOptions,
+        first: impl FnOnce(&CoreExecutionEngine) -> T,
+    ) -> Result<(Self, T), Error> {
         let ServiceOptions { face, parts, engine, raise } = options;
         let EngineLease { dir, lock, listener, handover } = lease;
         let was_serving = handover.as_ref().is_some_and(|handover| handover.face == ProcessKind::Serve);
         // Before the engine opens, so that the events of recovery are received, and recovered steps are measured.
         let events = engine.bus.subscribe();
-        let watch = Watch::new(dir.path(), &settings);
-        let monitor = engine.monitor.or_else(|| watch.as_ref().ok().map(Watch::monitor));
         let data_dir = dir.path().display();
+        // The service works without it. The end of a step then has only the kernel's figures.
+        let mut watch = Watch::new(dir.path(), &settings)
+            .inspect_err(|error| tracing::warn!(target: NOTICE, %data_dir, "nothing is measured: {error}"))
+            .ok();
+        let monitor = engine.monitor.or_else(|| watch.as_ref().map(Watch::monitor));
         // The service works without it; the machine may then sleep.
         let awake = AwakeKeeper::start(dir.path())
             .inspect_err(|error| {
@@ -123,11 +140,7 @@ impl Service {
         let kept_awake = engine.awake.or_else(|| awake.as_ref().map(AwakeKeeper::handle));
         let engine = EngineOptions { lock: Some(lock), monitor, awake: kept_awake, ..engine };
         let engine = CoreExecutionEngine::open(dir.path(), engine)?;
-        let watch = watch.and_then(|mut watch| watch.start(&engine).map(|()| watch));
-        // The service works without it. The end of a step then has only the kernel's figures.
-        let watch = watch
-            .inspect_err(|error| tracing::warn!(target: NOTICE, %data_dir, "nothing is measured: {error}"))
-            .ok();
+        let first = first(&engine);
         let settings = LiveSettings::from(settings);
         let shared =
             Arc::new(Shared { disposition: Mutex::new(Disposition::Unknown), new_holder: Mutex::default() });
@@ -142,9 +155,12 @@ impl Service {
             Mode::EngineOnly => DesktopScheduler::beside(&engine, find),
         };
         let owner = Owner { face, raise, ended: Arc::new(ended) };
-        let handler = CommandHandler::new(engine, jobs, settings.clone(), owner);
-        let handler = handler.measured_by(watch.as_ref().map(Watch::monitor));
+        let monitor = watch.as_ref().map(Watch::monitor);
+        let handler = CommandHandler::measured_by(monitor, engine, jobs, settings.clone(), owner);
         let tasks = TaskThread::start("lf-housekeeping").map_err(EngineError::from)?;
+        if let Some(watch) = &mut watch {
+            watch.start_soon(&tasks, handler.engine());
+        }
         let limits_file = handler.limits().watch(&tasks);
         let wal = {
             let limit = if parts == Mode::All { WalLimit::Whole } else { WalLimit::Growth };
@@ -206,7 +222,7 @@ impl Service {
         };
         tracing::info!(data_dir = %handler.data_dir().path().display(), ?face, ?parts, "the engine is in service");
         let keeper = thread::start("lf-lease", move || keeper.keep(&waiting))?;
-        Ok(Self {
+        let service = Self {
             handler,
             orders,
             keeper: Some(keeper),
@@ -221,7 +237,8 @@ impl Service {
             displaced,
             limits_file: Some(limits_file),
             _housekeeping: tasks,
-        })
+        };
+        Ok((service, first))
     }
 
     pub fn handler(&self) -> &CommandHandler {
@@ -329,9 +346,36 @@ impl Service {
             return Ok(());
         }
         drop((self.upkeep.take(), self.limits_file.take(), self.wal.take()));
+        let outcome = self.give_up(|tell| Order::Close(kind, tell));
+        self.part();
+        outcome
+    }
+
+    /// As [`Self::close`], for a process that ends right after it: everything is recorded, the clients have heard the
+    /// reason, and the lease is free. Threads that have nothing left to do are not waited for: they end with the process,
+    /// sooner than one after the other.
+    ///
+    /// # Errors
+    /// As [`Self::close`].
+    pub(crate) fn close_at_exit(mut self, kind: ShutdownKind) -> Result<(), EngineError> {
+        let outcome = match self.keeper {
+            Some(_) => self.give_up(|tell| Order::CloseAtExit(kind, tell)),
+            None => Ok(()),
+        };
+        // Its last samples are written.
+        drop((self.watch.take(), self.awake.take()));
+        std::mem::forget(self);
+        outcome
+    }
+
+    /// Has the keeper give the lease up. Safe when it has ended already.
+    fn give_up(
+        &self,
+        order: impl FnOnce(Sender<Result<(), EngineError>>) -> Order,
+    ) -> Result<(), EngineError> {
         // Capacity 1: the one answer.
         let (tell, done) = bounded(1);
-        let outcome = match self.orders.send(Order::Close(kind, tell)) {
+        let outcome = match self.orders.send(order(tell)) {
             Ok(()) => select! {
                 recv(done) -> outcome => outcome.unwrap_or(Ok(())),
                 // The lease was handed over, and the order was not read.
@@ -339,7 +383,6 @@ impl Service {
             },
             Err(_) => Ok(()),
         };
-        self.part();
         match outcome {
             Err(EngineError::ShutDown) => Ok(()),
             outcome => outcome,

@@ -34,6 +34,19 @@ struct Shared {
     thread: Mutex<Option<Thread>>,
 }
 
+/// The start of a run that was requested and may not be recorded yet.
+pub(crate) struct Beginning(Receiver<Answer>);
+
+impl Beginning {
+    /// The run's id, once its start is recorded.
+    ///
+    /// # Errors
+    /// As [`CoreExecutionEngine::start_pipeline`].
+    pub(crate) fn wait(self) -> Result<RunId, EngineError> {
+        self.0.recv().map_err(|_| EngineError::ShutDown)?.map(|run| run.id.clone())
+    }
+}
+
 impl CoreExecutionEngine {
     /// Opens the data directory, acquires its lock and recovers what an earlier engine left.
     ///
@@ -60,10 +73,15 @@ impl CoreExecutionEngine {
     /// # Errors
     /// [`EngineError::Exists`] when a run of the requested id exists; [`EngineError::Store`] when it can't be recorded.
     pub fn start_pipeline(&self, plan: Plan) -> Result<RunId, EngineError> {
-        self.send_start(plan, clock::now())?
-            .recv()
-            .map_err(|_| EngineError::ShutDown)?
-            .map(|run| run.id.clone())
+        self.begin_pipeline(plan)?.wait()
+    }
+
+    /// Requests the start of a run of a pipeline's definition, and does not wait until it is recorded.
+    ///
+    /// # Errors
+    /// [`EngineError::ShutDown`] when the engine has ended.
+    pub(crate) fn begin_pipeline(&self, plan: Plan) -> Result<Beginning, EngineError> {
+        self.send_start(plan, clock::now()).map(Beginning)
     }
 
     /// Registers a Rust function as a pipeline, for [`start_registered`](Self::start_registered) and for jobs.

@@ -57,6 +57,7 @@ pub use bus::{EventBus, MAX_WAITING_FACTS, Subscription, SubscriptionEnder, Subs
 pub use clock::{WallTimer, now};
 pub use context::ExecutionContext;
 pub use error::EngineError;
+pub(crate) use handle::Beginning;
 pub use handle::CoreExecutionEngine;
 pub use lifecycle::ShutdownKind;
 pub use line::CurrentWait;

@@ -15,7 +15,7 @@ use super::lifecycle::Lifecycle;
 use super::line::AdmissionLine;
 use super::machine::Machine;
 use super::message::Message;
-use super::options::{EngineOptions, HostStart};
+use super::options::{EngineOptions, HostStart, host_error};
 use super::outage::Outage;
 use super::published::Published;
 use super::publisher::Publisher;
@@ -25,7 +25,6 @@ use super::runs::Runs;
 use crate::admission::Admission;
 use crate::base::thread::{self, Thread};
 use crate::store::{CheckpointManager, DataDir, RunWrite};
-use crate::supervisor::ConnectError;
 
 /// What a handle needs of a running engine.
 pub(super) struct Opened {
@@ -43,6 +42,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<Opened, 
     let inbox = Inbox::new();
     let launched = match options.host_start {
         HostStart::AtOnce => HostLink::launch(&options.host, &data_dir).map_err(host_error)?,
+        HostStart::Begun(launched) => Some(*launched),
         HostStart::WhenNeeded => None,
     };
     let store = CheckpointManager::open(data_dir.checkpoints_db())?;
@@ -95,8 +95,4 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<Opened, 
     })?;
     is_recovered.recv().map_err(|_| EngineError::ShutDown)??;
     Ok(Opened { inbox: sender, published, thread })
-}
-
-fn host_error(error: ConnectError) -> EngineError {
-    EngineError::Host(error.to_string())
 }

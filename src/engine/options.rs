@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::bus::EventBus;
+use super::error::EngineError;
 use crate::admission::{AdmissionPolicy, Order};
 use crate::awake::AwakeHandle;
 use crate::base::id::{InvalidId, PipelineId, RunId};
 use crate::monitor::MonitorHandle;
 use crate::run::{Input, Plan};
-use crate::store::EngineLock;
-use crate::supervisor::{HostEvent, StepHost};
+use crate::store::{DataDir, EngineLock};
+use crate::supervisor::{ConnectError, HostEvent, Launched, Launcher, StepHost};
 
 /// Which runs an engine recovers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -96,13 +97,30 @@ pub struct EngineOptions {
 }
 
 /// When the step host is connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Default)]
 pub enum HostStart {
     /// When the first step needs it. A program that drives its own runs never needs it.
     #[default]
     WhenNeeded,
     /// While the database is opened, so that the first step waits for neither.
     AtOnce,
+    /// It was begun before the engine is opened, by [`HostStart::begin`].
+    Begun(Box<Launched>),
+}
+
+impl HostStart {
+    /// Finds or starts the local supervisor, without waiting for it. The engine will connect to it.
+    ///
+    /// # Errors
+    /// [`EngineError::Host`] when it can't be started.
+    pub(crate) fn begin(data_dir: &DataDir) -> Result<Self, EngineError> {
+        let launched = Launcher::new(data_dir.path()).launch();
+        launched.map(|launched| Self::Begun(Box::new(launched))).map_err(host_error)
+    }
+}
+
+pub(super) fn host_error(error: ConnectError) -> EngineError {
+    EngineError::Host(error.to_string())
 }
 
 impl Default for EngineOptions {

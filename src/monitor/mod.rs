@@ -179,6 +179,8 @@ pub struct ResourceMonitor {
 }
 
 enum State {
+    /// Not started yet: it has read nothing.
+    New(Box<MonitorOptions>),
     Idle(Box<Sampler>),
     Samples(JoinHandle<Box<Sampler>>),
     /// The thread has panicked, or could not be started.
@@ -189,8 +191,7 @@ impl ResourceMonitor {
     /// Prepares to sample.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] for an interval below 200 ms or above 60 s, another kind when this machine can't be
-    /// watched.
+    /// [`io::ErrorKind::InvalidInput`] for an interval below 200 ms or above 60 s.
     pub fn new(options: MonitorOptions) -> io::Result<Self> {
         checked(options.interval)?;
         checked(options.idle_interval)?;
@@ -199,38 +200,45 @@ impl ResourceMonitor {
         let (orders, ordered) = crossbeam_channel::unbounded();
         let (published, listeners) = (Arc::<Published>::default(), Arc::<Listeners>::default());
         let quick_reader = Arc::new(QuickReader::new(&options.folders, &options.power_supplies));
-        let sampler = Sampler::new(&options, quick_reader.clone(), published.clone(), listeners.clone())
-            .map_err(|error| {
-                io::Error::new(io::ErrorKind::Unsupported, format!("the machine can't be watched: {error}"))
-            })?;
         let handle = MonitorHandle { orders, published, quick_reader };
-        Ok(Self { handle, ordered, listeners, state: Mutex::new(State::Idle(Box::new(sampler))) })
+        Ok(Self { handle, ordered, listeners, state: Mutex::new(State::New(Box::new(options))) })
     }
 
     /// Begins to sample. The first sample comes after a quarter of a second, because CPU usage is measured over time.
     /// Harmless when already started.
     ///
     /// # Errors
-    /// When the monitor's thread can't be started.
+    /// When this machine can't be watched, or the monitor's thread can't be started.
     pub fn start(&self) -> io::Result<()> {
         let mut state = self.state.lock();
-        match std::mem::replace(&mut *state, State::Lost) {
-            State::Idle(mut sampler) => {
-                let ordered = self.ordered.clone();
-                let thread = crate::base::thread::lasting("resource-monitor", move || {
-                    sampler.run(&ordered);
-                    sampler
-                });
-                let thread = thread.map_err(not_started)?;
-                *state = State::Samples(thread);
-                Ok(())
-            }
+        let mut sampler = match std::mem::replace(&mut *state, State::Lost) {
+            State::New(options) => match self.sampler(&options) {
+                Ok(sampler) => Box::new(sampler),
+                Err(error) => {
+                    *state = State::New(options);
+                    let text = format!("the machine can't be watched: {error}");
+                    return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+                }
+            },
+            State::Idle(sampler) => sampler,
             other @ State::Samples(_) => {
                 *state = other;
-                Ok(())
+                return Ok(());
             }
-            State::Lost => Err(not_started(io::Error::other("it ended unexpectedly"))),
-        }
+            State::Lost => return Err(not_started(io::Error::other("it ended unexpectedly"))),
+        };
+        let ordered = self.ordered.clone();
+        let thread = crate::base::thread::lasting("resource-monitor", move || {
+            sampler.run(&ordered);
+            sampler
+        });
+        *state = State::Samples(thread.map_err(not_started)?);
+        Ok(())
+    }
+
+    fn sampler(&self, options: &MonitorOptions) -> Result<Sampler, sysinfo::Error> {
+        let MonitorHandle { published, quick_reader, .. } = &self.handle;
+        Sampler::new(options, quick_reader.clone(), published.clone(), self.listeners.clone())
     }
 
     /// Stops sampling. After it returns no callback runs. The tracked steps are remembered, and sampling may be started
@@ -245,7 +253,7 @@ impl ResourceMonitor {
                     *state = State::Idle(sampler);
                 }
             }
-            other @ (State::Idle(_) | State::Lost) => *state = other,
+            other @ (State::New(_) | State::Idle(_) | State::Lost) => *state = other,
         }
     }
 

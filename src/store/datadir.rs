@@ -1,9 +1,9 @@
 //! The data directory: its files, who may read it, and the lock that makes one engine the only one.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt as _, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -66,9 +66,13 @@ impl EngineLock {
     /// Writes this process's id into the file. It is only a hint that makes [`presence()`](super::presence()) quicker: the
     /// lock itself is the kernel's.
     fn sign(&self) {
-        let Some(mut file) = self.file.as_ref() else { return };
-        let signed = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0)));
-        let _ = signed.and_then(|_| file.write_all(std::process::id().to_string().as_bytes()));
+        let Some(file) = self.file.as_ref() else { return };
+        let pid = std::process::id().to_string();
+        let _ = file.write_all_at(pid.as_bytes(), 0);
+        // Shortened only if need be: some file systems write a file that was emptied to the disk when it is closed.
+        if file.metadata().is_ok_and(|found| found.len() > pid.len() as u64) {
+            let _ = file.set_len(pid.len() as u64);
+        }
     }
 }
 
@@ -353,6 +357,18 @@ mod tests {
         assert!(matches!(dir.lock(), Err(DataDirError::Busy { .. })));
         drop(first);
         dir.lock().expect("it is free again");
+    }
+
+    #[test]
+    fn the_locks_file_names_its_holder_and_nothing_else() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let dir = DataDir::open(temp.path()).expect("it opens");
+        for before in ["", "1", "4194304 and more"] {
+            fs::write(temp.path().join("instance.lock"), before).expect("a file");
+            let _held = dir.lock().expect("it is free");
+            let named = fs::read_to_string(temp.path().join("instance.lock")).expect("it is there");
+            assert_eq!(named, std::process::id().to_string());
+        }
     }
 
     #[test]

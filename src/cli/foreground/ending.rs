@@ -19,6 +19,7 @@ impl Foreground {
         Ok(Some(End::Ended(state)))
     }
 
+    /// Shows the end, ends the engine of this process, and returns the exit code. The process ends right after this.
     pub(super) fn finish(mut self, run_id: &RunId, end: End) -> Outcome {
         self.painter.clear();
         self.painter.flush();
@@ -44,6 +45,8 @@ impl Foreground {
                 of_run(state)
             }
         };
+        // Threads and connections end with the process, sooner than one after the other.
+        std::mem::forget(self);
         Ok(code)
     }
 }
@@ -64,7 +67,7 @@ fn conclude(service: Service, end: &End) -> Result<(), Failure> {
         End::Held(_) | End::Left(_) => false,
     };
     if !is_left {
-        return Ok(service.close(ShutdownKind::LeaveSteps)?);
+        return Ok(service.close_at_exit(ShutdownKind::LeaveSteps)?);
     }
     match service.leave_behind(ShutdownKind::LeaveSteps, ServeFor::WhatRuns) {
         Ok(()) => note("runs that others started here go on in the background"),

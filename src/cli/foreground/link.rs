@@ -10,11 +10,11 @@ use crate::api::ProcessKind;
 use crate::backend::{Backend, EngineEvents};
 use crate::base::id::RunId;
 use crate::base::wake::bell;
-use crate::control::ControlClient;
 use crate::control::wire::EventFilter;
+use crate::control::{ControlClient, Wake};
 use crate::daemon::{EngineLease, Mode, ServiceOptions};
 use crate::diagnostics::Listening;
-use crate::engine::{EngineOptions, EventBus, HostStart, Scope};
+use crate::engine::{CoreExecutionEngine, EngineOptions, EventBus, HostStart, Scope};
 use crate::run::Input;
 use crate::settings::Settings;
 use crate::store::DataDir;
@@ -37,18 +37,25 @@ impl Link {
         scope: Scope,
         first_input: Option<(RunId, Input)>,
     ) -> Result<Self, Failure> {
+        let engine = EngineOptions { scope, first_input, ..settings.engine_options() };
+        Self::own_and(lease, settings, engine, HostStart::AtOnce, |_| ()).map(|(this, ())| this)
+    }
+
+    /// As [`own`](Self::own), with these options. What is most urgent is done by `first`, as soon as the engine is open.
+    pub(super) fn own_and<T>(
+        lease: EngineLease,
+        settings: Settings,
+        engine: EngineOptions,
+        host_start: HostStart,
+        first: impl FnOnce(&CoreExecutionEngine) -> T,
+    ) -> Result<(Self, T), Failure> {
         let (wake, wakes) = bell();
-        let engine = EngineOptions {
-            scope,
-            first_input,
-            host_start: HostStart::AtOnce,
-            bus: EventBus::new(),
-            ..settings.engine_options()
-        };
+        let engine = EngineOptions { host_start, bus: EventBus::new(), ..engine };
         let options = ServiceOptions { face: ProcessKind::Run, parts: Mode::EngineOnly, engine, raise: None };
         let listening = Some(show_warnings(&lease.dir));
-        let (backend, events) = Backend::open(lease, settings, options, Arc::new(move || wake.ring()))?;
-        Ok(Self { backend, events, wakes, _listening: listening })
+        let wake: Wake = Arc::new(move || wake.ring());
+        let (backend, events, first) = Backend::open_and(lease, settings, options, wake, first)?;
+        Ok((Self { backend, events, wakes, _listening: listening }, first))
     }
 
     /// Follows the engine behind `client`: its events about a run after `since`.

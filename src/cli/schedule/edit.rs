@@ -53,7 +53,7 @@ pub(in crate::cli) struct SetArgs {
     print: Print,
 }
 
-/// The options that `add` and `set` have in common.
+// The options that `add` and `set` have in common. No doc comment: clap would take it as their description.
 #[derive(Debug, Args)]
 struct More {
     /// The zone that it follows, such as Europe/Madrid, or `local`; of a new job by default the machine's.

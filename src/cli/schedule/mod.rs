@@ -23,6 +23,7 @@ use crate::settings::{PipelineFinder, Settings};
 use crate::store::DataDir;
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum ScheduleVerb {
     /// Add a job.
     Add(Box<edit::AddArgs>),

@@ -10,7 +10,7 @@ use crate::schedule::{
     AfterOn, ScheduleConfig, ScheduleError, parse_every, parse_once, parse_time_of_day, parse_weekly,
 };
 
-/// One of these says when.
+// One of these says when. No doc comment: clap would take it as the description of each verb that has it.
 #[derive(Debug, Args)]
 pub(super) struct Timing {
     #[command(flatten)]

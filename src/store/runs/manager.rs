@@ -16,8 +16,12 @@ use crate::base::id::{RunId, StepId};
 use crate::run::Record;
 use crate::store::error::StoreError;
 use crate::store::sqlite::commit::GroupCommit;
-use crate::store::sqlite::database::{BUSY, Database};
+use crate::store::sqlite::database::{BUSY, Database, Durability};
 use crate::store::sqlite::wal::Wal;
+
+/// The first connection to a database reads its whole WAL, a page in two or three microseconds. Short runs, each in a
+/// process of its own, read it each time, and add some 70 KB to it; putting it away takes a millisecond or two.
+const LONG_TO_READ: u64 = 512 << 10;
 
 /// Runs, steps and checkpoints in SQLite. A cheap handle: clones share the connections.
 ///
@@ -124,16 +128,25 @@ impl CheckpointManager {
         self.inner.database.put_away_wal()
     }
 
+    /// As [`put_away_wal`](Self::put_away_wal), if the WAL is so long that reading it at each start of an engine costs
+    /// more than that.
+    pub(crate) fn put_away_long_wal(&self) -> Result<(), StoreError> {
+        if self.wal().len() > LONG_TO_READ { self.put_away_wal() } else { Ok(()) }
+    }
+
     pub(in crate::store) fn wal(&self) -> &Arc<Wal> {
         self.inner.database.wal()
     }
 
     /// Begins a new epoch: a number for each start of an engine, larger than all before and larger than `above`. Other
     /// parties may remember an epoch from a database that has been removed since; they pass it as `above`.
+    ///
+    /// It is not synced by itself: it comes to the disk before, or together with, the first thing that is recorded in
+    /// this epoch. A loss of power before that leaves no trace of the epoch anywhere, and it may begin again.
     pub(crate) fn begin_epoch(&self, above: u64) -> Result<u64, StoreError> {
         self.inner
             .database
-            .transaction(|tx| {
+            .transaction_of(Durability::Lazy, |tx| {
                 tx.query_row(
                     "INSERT INTO meta (key, value) VALUES ('epoch', ?1 + 1)
                  ON CONFLICT (key) DO UPDATE SET value = max(value, ?1) + 1 RETURNING value",

@@ -173,7 +173,7 @@ impl CheckpointManager {
     /// # Errors
     /// As the database reports.
     pub fn load_summary(&self, run_id: &RunId) -> Result<Option<RunSummary>, StoreError> {
-        Ok(self.summaries("WHERE run_id = ?1", [run_id.as_str()])?.pop())
+        Ok(self.database().row(rows::SUMMARY_OF_RUN, [run_id.as_str()], rows::summary)?.flatten())
     }
 
     /// What recovery decided about a run, in order.

@@ -127,7 +127,7 @@ impl Keeper {
 
 impl File {
     fn open(path: &Path) -> Result<Self, StoreError> {
-        let conn = open::writer(&SAMPLES, path, BUSY)?;
+        let (conn, _) = open::writer(&SAMPLES, path, BUSY)?;
         let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
         // NORMAL: samples may be lost when power fails. A small log, because each write is small.
         conn.execute_batch(

@@ -290,7 +290,7 @@ fn when_writing_can_not_keep_up_the_oldest_are_dropped_and_counted() {
 
 /// Fills the file as this many runs a day would, each of two hours with two steps at a time.
 fn fill(path: &Path, runs_a_day: i64) -> rusqlite::Connection {
-    let conn =
+    let (conn, _) =
         crate::store::sqlite::open::writer(&super::schema::SAMPLES, path, std::time::Duration::ZERO).unwrap();
     let step_hours = 4 * runs_a_day;
     let rows = [(0, 3_600, 3_600), (1, 8_640, step_hours * 360), (2, 43_200, step_hours * 60 * 30)];

@@ -58,7 +58,10 @@ pub enum Durability {
 impl Database {
     /// Opens `path` for writing. Creates it if there is none, and migrates it to the newest version.
     pub(in crate::store) fn open(schema: &Schema, path: &Path, busy: Duration) -> Result<Self, StoreError> {
-        Ok(Self::with(path, open::writer(schema, path, busy)?, Access::File, busy))
+        let (writer, reader) = open::writer(schema, path, busy)?;
+        let database = Self::with(path, writer, Access::File, busy);
+        database.readers.lock().extend(reader);
+        Ok(database)
     }
 
     /// Opens `path` for reading. Changes nothing on disk.
@@ -237,6 +240,11 @@ impl Database {
             },
             Access::ReadOnly => Err(StoreError::ReadOnly { path: self.path.clone() }),
         }
+    }
+
+    #[cfg(test)]
+    pub(in crate::store) fn n_idle_readers(&self) -> usize {
+        self.readers.lock().len()
     }
 
     #[cfg(test)]

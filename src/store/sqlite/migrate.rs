@@ -69,8 +69,7 @@ pub(in crate::store) fn bring_forward(
 ) -> Result<(), StoreError> {
     let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
     if check(schema, conn, path)? == schema.newest() {
-        let is_complete = !(schema.needs_backfill)(conn).map_err(sql)?;
-        return if is_complete { Ok(()) } else { bring_copy_forward(schema, conn, path) };
+        return complete(schema, conn, path);
     }
     // Only one program at a time copies and migrates, so that a copy is never of a migrated file.
     let _alone = lock_directory(path)?;
@@ -79,6 +78,16 @@ pub(in crate::store) fn bring_forward(
         copy_aside(conn, path, found)?;
     }
     bring_copy_forward(schema, conn, path)
+}
+
+/// Writes the integers of rows that a script has added to a file of the newest version.
+pub(in crate::store) fn complete(
+    schema: &Schema,
+    conn: &mut Connection,
+    path: &Path,
+) -> Result<(), StoreError> {
+    let needs_backfill = (schema.needs_backfill)(conn).map_err(|error| StoreError::from_sql(path, &error))?;
+    if needs_backfill { bring_copy_forward(schema, conn, path) } else { Ok(()) }
 }
 
 /// Locks the directory of `path` until dropped. Other programs that would migrate wait.

@@ -19,12 +19,13 @@ const STATEMENTS: usize = 96;
 const READ_ONLY: OpenFlags =
     OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX).union(OpenFlags::SQLITE_OPEN_URI);
 
-/// Opens `path` for writing. Creates it if there is none, and migrates it to the newest version.
+/// Opens `path` for writing. Creates it if there is none, and migrates it to the newest version. Returns also the
+/// connection that looked at it before, for reading; none if it had to be opened for writing at once.
 pub(in crate::store) fn writer(
     schema: &Schema,
     path: &Path,
     busy: Duration,
-) -> Result<Connection, StoreError> {
+) -> Result<(Connection, Option<Connection>), StoreError> {
     create_private(path)?;
     let looked_at = peek(schema, path, busy)?;
     let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
@@ -32,10 +33,9 @@ pub(in crate::store) fn writer(
     let mut conn = Connection::open_with_flags(path, flags).map_err(sql)?;
     // Before all else: every statement may meet another program's lock.
     conn.busy_timeout(busy).map_err(sql)?;
-    migrate::check(schema, &conn, path)?;
-    // Dropped only now: the last connection to close removes the WAL's index, and the next would read the whole WAL
-    // again.
-    drop(looked_at);
+    if looked_at.is_none() {
+        migrate::check(schema, &conn, path)?;
+    }
     let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql)?;
     if mode != "wal" {
         let reason = format!("its file system cannot hold a write-ahead log (SQLite stays with {mode:?})");
@@ -54,8 +54,16 @@ pub(in crate::store) fn writer(
     )
     .map_err(sql)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
-    migrate::bring_forward(schema, &mut conn, path)?;
-    Ok(conn)
+    match looked_at {
+        Some((reader, version)) if version == schema.newest() => {
+            migrate::complete(schema, &mut conn, path)?;
+            Ok((conn, Some(reader)))
+        }
+        looked_at => {
+            migrate::bring_forward(schema, &mut conn, path)?;
+            Ok((conn, looked_at.map(|(reader, _)| reader)))
+        }
+    }
 }
 
 /// Opens `path` for reading. An older version is read from a migrated copy in memory; without a file the database is
@@ -86,9 +94,18 @@ pub(in crate::store) fn reader(
 
 /// A further reading connection to a file of the newest version.
 pub(in crate::store) fn read_connection(path: &Path, busy: Duration) -> Result<Connection, StoreError> {
-    let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
-    let open = |uri: &str| -> Result<Connection, rusqlite::Error> {
-        let conn = Connection::open_with_flags(uri, READ_ONLY)?;
+    match reader_of(path, busy, "mode=ro") {
+        // A WAL database in a directory where no -shm file can be created. Without a WAL no one can be writing, and the
+        // file is complete.
+        Err(StoreError::ReadOnly { .. }) if !has_wal(path) => reader_of(path, busy, "immutable=1"),
+        opened => opened,
+    }
+}
+
+/// A reading connection to the URI of `path` with these parameters.
+fn reader_of(path: &Path, busy: Duration, parameters: &str) -> Result<Connection, StoreError> {
+    let open = || -> Result<Connection, rusqlite::Error> {
+        let conn = Connection::open_with_flags(uri(path, parameters), READ_ONLY)?;
         conn.busy_timeout(busy)?;
         // A reader never writes the WAL back, not even if it closes last.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -99,16 +116,7 @@ pub(in crate::store) fn read_connection(path: &Path, busy: Duration) -> Result<C
         conn.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok(conn)
     };
-    let error = match open(&uri(path, "mode=ro")) {
-        Ok(conn) => return Ok(conn),
-        Err(error) => StoreError::from_sql(path, &error),
-    };
-    // A WAL database in a directory where no -shm file can be created. Without a WAL no one can be writing, and the
-    // file is complete.
-    if matches!(error, StoreError::ReadOnly { .. }) && !has_wal(path) {
-        return open(&uri(path, "immutable=1")).map_err(sql);
-    }
-    Err(error)
+    open().map_err(|error| StoreError::from_sql(path, &error))
 }
 
 /// An empty database of the newest version in memory.
@@ -134,16 +142,22 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Refuses a file that is not ours to write. Its connection can't write, neither by its statements nor by writing back
-/// a WAL that was left behind. Returns that connection.
-fn peek(schema: &Schema, path: &Path, busy: Duration) -> Result<Option<Connection>, StoreError> {
-    let conn = match read_connection(path, busy) {
+/// a WAL that was left behind. Returns that connection, if it goes on to see what is written, and the file's version.
+fn peek(schema: &Schema, path: &Path, busy: Duration) -> Result<Option<(Connection, i64)>, StoreError> {
+    let conn = match reader_of(path, busy, "mode=ro") {
         Ok(conn) => conn,
-        // A writer must first play back a rollback journal or a WAL. It checks again afterwards.
-        Err(StoreError::ReadOnly { .. }) => return Ok(None),
+        Err(StoreError::ReadOnly { .. }) => {
+            // A writer must first play back a rollback journal or a WAL. It checks the file afterwards.
+            return match read_connection(path, busy) {
+                Ok(frozen) => migrate::check(schema, &frozen, path).map(|_| None),
+                Err(StoreError::ReadOnly { .. }) => Ok(None),
+                Err(error) => Err(error),
+            };
+        }
         Err(error) => return Err(error),
     };
-    migrate::check(schema, &conn, path)?;
-    Ok(Some(conn))
+    let version = migrate::check(schema, &conn, path)?;
+    Ok(Some((conn, version)))
 }
 
 fn has_wal(path: &Path) -> bool {

@@ -229,6 +229,36 @@ fn each_start_of_an_engine_has_a_larger_epoch() {
 }
 
 #[test]
+fn a_short_run_puts_a_long_wal_away_and_leaves_a_short_one() {
+    let f = Fixture::new();
+    f.store.save_checkpoint("a", "fetch", &json!("short")).unwrap();
+    let short = f.store.wal().len();
+    assert!(short > 0);
+    f.store.put_away_long_wal().unwrap();
+    assert_eq!(f.store.wal().len(), short);
+    let long = json!("x".repeat(600 << 10));
+    f.store.save_checkpoint("a", "fetch", &long).unwrap();
+    f.store.put_away_long_wal().unwrap();
+    assert_eq!(f.store.wal().len(), 0);
+    assert_eq!(f.store.load_checkpoint("a", "fetch").unwrap(), Some(long));
+}
+
+#[test]
+fn the_connection_that_looked_at_the_file_first_sees_what_is_written_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("checkpoints.db");
+    fill_by_hand(&path);
+    // Of an older version, and of the newest.
+    for page in [13, 14] {
+        let store = CheckpointManager::open(&path).unwrap();
+        assert_eq!(store.database().n_idle_readers(), 1);
+        store.save_checkpoint("a", "fetch", &json!(page)).unwrap();
+        assert_eq!(store.load_checkpoint("a", "fetch").unwrap(), Some(json!(page)));
+        assert_eq!(store.database().n_idle_readers(), 1, "no other one was opened");
+    }
+}
+
+#[test]
 fn two_programs_that_open_an_older_database_at_once_both_find_it_whole() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("checkpoints.db");
