@@ -28,13 +28,18 @@ fn measure(table: &mut Table) {
     for shape in ["chain", "fan"] {
         let long = (is_long && shape == "fan").then_some(LONG);
         let sizes: Vec<usize> = SIZES.into_iter().chain(long).collect();
-        // In turns with the usual size, so that both meet the same machine.
         for n in sizes {
-            let n_rounds = (3_000 / n).clamp(1, 5);
-            let rounds: Vec<(Figures, Figures)> =
-                (0..n_rounds).map(|_| (run(shape, n), run(shape, USUAL))).collect();
+            let n_rounds = (30_000 / n).clamp(1, 5);
+            // Between two of the usual size, so that both meet the same machine.
+            let round = |_| {
+                let (before, ours, after) = (run(shape, USUAL), run(shape, n), run(shape, USUAL));
+                let mean = |figure: fn(&Figures) -> f64| (figure(&before) + figure(&after)) / 2.0;
+                (ours, mean(|f| f.per_step), mean(|f| f.engine))
+            };
+            let rounds: Vec<(Figures, f64, f64)> = (0..n_rounds).map(round).collect();
             let pairs: Vec<(f64, f64)> =
-                rounds.iter().map(|(ours, usual)| (ours.per_step, usual.per_step)).collect();
+                rounds.iter().map(|(ours, usual, _)| (ours.per_step, *usual)).collect();
+            let cpu: Vec<(f64, f64)> = rounds.iter().map(|(ours, _, usual)| (ours.engine, *usual)).collect();
             let (grown, held) = match (shape, n) {
                 ("fan", 10_000) => (Goal::AtMost(1.1), Goal::AtMost(40.0 * 1_048_576.0)),
                 ("fan", LONG) => (Goal::AtMost(1.3), Goal::AtMost(200.0 * 1_048_576.0)),

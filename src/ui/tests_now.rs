@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use egui::{Key, Modifiers, Rect, pos2, vec2};
+use egui::{Key, Modifiers, Rect, Role, pos2, vec2};
 use egui_kittest::kittest::{NodeT, Queryable};
 
 use super::command::{Command, Page};
@@ -132,18 +132,27 @@ fn living_runs_are_sorted_and_grouped_and_the_keys_follow_the_rows() {
 }
 
 #[test]
+fn ended_runs_alone_have_no_order_and_no_groups_and_are_not_said_to_be_all() {
+    let ended = (10..45).map(|n| run(&format!("old{n}"), RunState::Completed)).collect();
+    let scene = scene([snapshot(&[]), AppUpdate::RecentRuns(ended)]);
+    assert!(scene.shows("Recent") && !scene.shows("Recent 3"));
+    assert!(!scene.shows("Order: ") && !scene.shows("Groups: "));
+}
+
+#[test]
 fn the_head_names_the_section_at_the_top_and_stays_where_it_is() {
     let living = [run("alfabeta", RunState::Running), run("books", RunState::Running)];
     let ended = (10..35).map(|n| run(&format!("old{n}"), RunState::Completed)).collect();
     let mut scene = scene([snapshot(&living), AppUpdate::RecentRuns(ended)]);
     let head = place(&scene, "Running 2");
-    assert!(!scene.shows("Recent 25"));
+    assert!(scene.shows("Order: Oldest first"));
     let window = scene.harness.state_mut().as_mut().unwrap();
     let last = window.state.now.run_ids().last().cloned();
     window.store.select_run(last);
     scene.harness.run();
     scene.harness.run();
-    assert_eq!(place(&scene, "Recent 25").min, head.min);
+    let recent = scene.harness.get_all_by_role_and_label(Role::Heading, "Recent");
+    assert!(recent.into_iter().any(|heading| heading.rect().min == head.min));
     assert!(!scene.shows("Running 2") && !scene.shows("Pause alfabeta-1"));
 }
 

@@ -223,6 +223,19 @@ fn what_could_not_be_done_is_said_on_every_page() {
 }
 
 #[test]
+fn a_long_message_stays_within_the_window_with_the_lever_that_dismisses_it() {
+    let message =
+        format!("the database is damaged ({}); restore a copy", "such as a page of it, ".repeat(20));
+    let failure = AppUpdate::Failure { action: "start a".to_owned(), message: message.clone() };
+    let scene = scene([snapshot(&[]), failure]);
+    let window = scene.harness.ctx.content_rect();
+    let shown = scene.harness.get_by_label(&format!("Could not start a: {message}")).rect();
+    let dismiss = scene.harness.get_by_label("Dismiss").rect();
+    assert!(window.contains_rect(shown) && window.contains_rect(dismiss), "{shown:?} {dismiss:?}");
+    assert!(shown.width() < 600.0 && shown.height() > 40.0, "it is wrapped: {shown:?}");
+}
+
+#[test]
 fn text_from_outside_stays_in_its_line_and_turns_nothing_around() {
     let message = "first\nsecond\u{202e}detrevni\u{1b}[31m";
     let mut one = run("alfabeta", RunState::Running);

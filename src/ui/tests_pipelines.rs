@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use egui::{Key, Modifiers};
+use egui::{Key, Modifiers, Role};
 use egui_kittest::kittest::{NodeT, Queryable};
 
 use super::tests::{Scene, id, now, run, scene, snapshot};
@@ -227,6 +227,29 @@ fn the_keyboard_selects_rows_and_closes_the_selected_one() {
     assert!(scene.shows("Close the pipeline"));
     scene.press(Modifiers::NONE, Key::Escape);
     assert!(!scene.shows("Close the pipeline"));
+}
+
+#[test]
+fn enter_in_the_name_creates_the_pipeline_and_what_is_wrong_with_a_name_makes_the_dialog_higher() {
+    let mut scene = pipelines(Vec::new());
+    scene.pull("Create the first pipeline");
+    let height = |scene: &Scene| {
+        let heading = scene.harness.get_by_role_and_label(Role::Heading, "New pipeline").rect();
+        scene.harness.get_by_label("Create").rect().bottom() - heading.top()
+    };
+    let before = height(&scene);
+    write(&mut scene, "Name", "books nightly");
+    scene.harness.run();
+    assert!(height(&scene) > before);
+    let create = scene.harness.get_by_label("Create").rect();
+    let window = scene.harness.ctx.content_rect().center();
+    let dialog_top = scene.harness.get_by_role_and_label(Role::Heading, "New pipeline").rect().top();
+    let (above, below) = (window.y - dialog_top, create.bottom() - window.y);
+    assert!((above - below).abs() < 20.0, "it stands in the middle with all it has: {above}, {below}");
+    assert_eq!(scene.press(Modifiers::NONE, Key::Enter), [], "no such name");
+    write(&mut scene, "Name", "books");
+    let sent = scene.press(Modifiers::NONE, Key::Enter);
+    assert!(matches!(&sent[..], [Action::NewPipeline { .. }]), "{sent:?}");
 }
 
 #[test]

@@ -190,7 +190,7 @@ fn columns(rect: Rect) -> Columns {
         })
     };
     let memory = take(68.0, WITH_MEMORY);
-    let exit = take(54.0, WITH_EXIT);
+    let exit = take(68.0, WITH_EXIT);
     let took = right;
     let state = Rect::from_min_max(rect.min, pos2(rect.left() + 92.0, rect.bottom()));
     let step = Rect::from_min_max(pos2(state.right() + 8.0, rect.top()), pos2(took - 62.0, rect.bottom()));

@@ -48,7 +48,9 @@ pub(super) fn dialog_ui(
         ui.set_width(fitted(ui.ctx(), WIDTH));
         ui.spacing_mut().item_spacing.y = 0.0;
         let height = ui.ctx().content_rect().height() - 64.0;
-        ScrollArea::vertical().max_height(height).auto_shrink([false, true]).show(ui, |ui| content(ui, out));
+        // As high as its content is now, which may have grown since the last frame.
+        let area = ScrollArea::vertical().max_height(height).min_scrolled_height(height);
+        area.auto_shrink([false, true]).show(ui, |ui| content(ui, out));
     });
     if modal.should_close() {
         out.push(Command::CloseOverlay);

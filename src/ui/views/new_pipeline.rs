@@ -25,10 +25,11 @@ pub(crate) fn new_pipeline_ui(ui: &Ui, form: &mut NewPipeline, out: &mut Command
             ui.available_width(),
             wrong.as_deref(),
         );
+        // Before it gets the focus back.
+        let is_entered = field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
         if ui.memory(|memory| memory.focused().is_none()) {
             field.request_focus();
         }
-        let is_entered = field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
         ui.add_space(12.0);
         for (at, template) in Template::ALL.iter().enumerate() {
             template_ui(ui, template, at, &mut form.template);

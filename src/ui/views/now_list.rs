@@ -30,7 +30,10 @@ pub(super) fn list_ui(ui: &mut Ui, view: View<'_>, page: &mut NowPage, max_heigh
     let count = count_of(view, section, count);
     let height = total.min((max_height - theme::CARD_HEAD - 2.0).floor()).max(view.row());
     let offset = offset_to_selected(ui, view, page, &tops, height);
-    Card::new(section_text(section)).count(count).show(ui, |ui, head| {
+    let card = Card::new(section_text(section));
+    // Of ended runs only the newest are listed here.
+    let card = if section == Section::Recent { card } else { card.count(count) };
+    card.show(ui, |ui, head| {
         head_at(ui, view, page, (head, section), out);
         let area = ScrollArea::vertical()
             .id_salt("rows")
@@ -175,7 +178,6 @@ fn row_ui<'a>(
 }
 
 fn section_ui(ui: &mut Ui, section: Section, count: usize, out: &mut Commands) {
-    // Of ended runs only the newest are listed here.
     let count = if section == Section::Recent { String::new() } else { format::whole(count) };
     let rect = band_ui(ui, section_text(section), &count, true);
     if section == Section::Recent {
@@ -220,12 +222,17 @@ fn head_at(
 ) {
     let height = theme::LEVER - 4.0;
     let mut right = rect.right() + if section == Section::Recent { -44.0 } else { 8.0 };
-    let groups = Lever::of(&Command::GroupNow(page.groups)).text(page.groups.text()).tone(Tone::Quiet);
-    let groups = groups.named(format!("Groups: {}", page.groups.text())).with_menu();
-    let place_of_groups = groups.place_before(ui, &mut right, rect, height);
-    let order = Lever::of(&Command::OrderNow(page.order)).text(page.order.text()).tone(Tone::Quiet);
-    let order = order.named(format!("Order: {}", page.order.text())).with_menu();
-    let place_of_order = order.place_before(ui, &mut right, rect, height);
+    // Only living runs have an order and groups.
+    let is_living = |row: &NowRow| matches!(row, NowRow::Section(Section::Running | Section::Waiting, _));
+    let levers = page.rows().iter().any(is_living).then(|| {
+        let groups = Lever::of(&Command::GroupNow(page.groups)).text(page.groups.text()).tone(Tone::Quiet);
+        let groups = groups.named(format!("Groups: {}", page.groups.text())).with_menu();
+        let place_of_groups = groups.place_before(ui, &mut right, rect, height);
+        let order = Lever::of(&Command::OrderNow(page.order)).text(page.order.text()).tone(Tone::Quiet);
+        let order = order.named(format!("Order: {}", page.order.text())).with_menu();
+        let place_of_order = order.place_before(ui, &mut right, rect, height);
+        ((order, place_of_order), (groups, place_of_groups))
+    });
     let mut left = rect.left() + 110.0;
     if page.n_new() > 0 {
         let command = Command::ShowNewRows;
@@ -241,10 +248,12 @@ fn head_at(
         }
         left = place.right();
     }
-    let order = order.ui_at(ui, place_of_order);
-    menu(&order, NowOrder::ALL, page.order, NowOrder::text, Command::OrderNow, out);
-    let groups = groups.ui_at(ui, place_of_groups);
-    menu(&groups, NowGroups::ALL, page.groups, NowGroups::text, Command::GroupNow, out);
+    if let Some(((order, place_of_order), (groups, place_of_groups))) = levers {
+        let order = order.ui_at(ui, place_of_order);
+        menu(&order, NowOrder::ALL, page.order, NowOrder::text, Command::OrderNow, out);
+        let groups = groups.ui_at(ui, place_of_groups);
+        menu(&groups, NowGroups::ALL, page.groups, NowGroups::text, Command::GroupNow, out);
+    }
     if section == Section::Recent {
         all_lever_at(ui, rect, out);
     }

@@ -1,6 +1,6 @@
 //! Messages over every page: what could not be done, until it is dismissed, and what was done, for a moment.
 
-use egui::{Align2, Area, Color32, Id, Order, Role, Ui, vec2};
+use egui::{Align2, Area, Color32, Id, Order, Role, TextWrapMode, Ui, vec2};
 
 use super::super::command::Command;
 use super::super::widgets::{AccessibleName, Card, Icon, Lever, paragraph};
@@ -72,6 +72,8 @@ impl Message {
                     let (_, place) = ui.allocate_space(vec2(22.0, theme::LEVER));
                     self.icon.paint(ui.painter(), place.center(), 12.0, self.color);
                     ui.scope(|ui| {
+                        // Beside one another, texts are not wrapped by themselves.
+                        ui.style_mut().wrap_mode = Some(TextWrapMode::Wrap);
                         ui.set_max_width(fitted(ui.ctx(), TEXT + 130.0) - 130.0);
                         let shown = paragraph(ui, &self.text, (theme::body(), theme::tokens(ui).text));
                         shown.says(self.role, &self.text);

@@ -103,8 +103,13 @@ impl RunEntry {
         self.steps.iter().find(|step| step.waits_for.is_some()).map(|step| &step.step_id)
     }
 
-    /// The estimated remaining time, if the progress allows an estimate.
+    /// The estimated remaining time, if the progress allows an estimate: not while none of the steps that run has said how
+    /// far it is, because steps that have ended say nothing of those.
     pub fn remaining_time(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
+        let mut living = self.steps.iter().filter(|step| step.state.is_live()).peekable();
+        if living.peek().is_some() && living.all(|step| step.progress == 0.0) {
+            return None;
+        }
         let active = self.run.took(now);
         let progress = self.run.progress;
         let is_telling = self.run.state == RunState::Running

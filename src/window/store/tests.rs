@@ -329,6 +329,22 @@ fn frozen_time_counts_neither_as_work_nor_towards_the_estimate() {
 }
 
 #[test]
+fn nothing_is_said_to_be_left_while_no_living_step_says_how_far_it_is() {
+    let mut one = run("a", RunState::Running, 0);
+    one.progress = 0.2;
+    let left_with = |progress: f64| {
+        let mut store = store([running(3, one.clone())]);
+        let mut lives = step("train", StepState::Running, 1);
+        lives.progress = progress;
+        let steps = vec![step("prepare", StepState::Completed, 1), lives];
+        store.apply(event(4, "a", EventKind::ExecutionStarted { run: Arc::new(one.clone()), steps }));
+        store.run(&run_id("a")).unwrap().remaining_time(at(100))
+    };
+    assert_eq!(left_with(0.0), None);
+    assert_eq!(left_with(0.1), Some(TimeDelta::seconds(400)));
+}
+
+#[test]
 fn the_runs_that_have_ended_are_counted_when_somebody_looks_and_again_when_there_are_others() {
     let mut store = store([AppUpdate::RecentRuns(vec![run("a", RunState::Failed, 0)])]);
     store.take_requests();
