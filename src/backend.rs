@@ -258,13 +258,19 @@ impl Backend {
     /// Leaves the engine as `kind` says. One of this process ends; what is left to be done, jobs that are due some day
     /// among it, another process goes on with. A program that embeds the window has no such process: there the
     /// supervisor alone goes on. Another process's engine goes on, with its living runs frozen or stopped. Harmless when
-    /// that was done already.
+    /// that was done already; one that still waits for runs then leaves them as they are.
     ///
     /// # Errors
     /// [`Error`] when it could not end in good order, or no process goes on with it.
     pub fn leave(&self, kind: ShutdownKind) -> Result<(), Error> {
         let Some(handler) = self.handler() else { return self.leave_others(kind) };
-        let Some(service) = self.take_service() else { return Ok(()) };
+        let Some(service) = self.take_service() else {
+            // Another thread ends it. It need not wait for runs any longer.
+            if kind == ShutdownKind::LeaveSteps {
+                handler.engine().leave_at_once();
+            }
+            return Ok(());
+        };
         if handler.engine_id().face != ProcessKind::Window {
             return Ok(service.close(kind)?);
         }

@@ -41,6 +41,13 @@ impl CoreExecutionEngine {
         self.ask_to_close(kind, When::Now)?.ok_or(EngineError::ShutDown)
     }
 
+    /// Has an end that waits for runs to be frozen or stopped leave them as they are. What was asked of them goes on without
+    /// an engine.
+    pub(crate) fn leave_at_once(&self) {
+        // Fails when it has ended already.
+        let _ = self.send(Message::LeaveAtOnce);
+    }
+
     /// Ends the engine if no run lives. Returns whether it has ended. A run whose start was answered never loses its
     /// engine by this.
     ///

@@ -100,6 +100,13 @@ impl Lifecycle {
         self.closing = Some(Closing { kind, when, reply, drivers_until_ms: now_ms + PATIENCE_MS });
     }
 
+    /// A shutdown that waits for runs waits no longer, and leaves them as they are.
+    pub(super) fn leave_at_once(&mut self) {
+        if let Some(closing) = &mut self.closing {
+            closing.kind = ShutdownKind::LeaveSteps;
+        }
+    }
+
     /// When a shutdown must be looked at, on the clock of awake time.
     pub(super) fn look_again_at_ms(&self) -> Option<u64> {
         self.closing.as_ref().map(|closing| closing.drivers_until_ms)
@@ -180,6 +187,20 @@ mod tests {
         let mut runs = Runs::default();
         runs.put(Arc::new(run), true);
         runs
+    }
+
+    #[test]
+    fn an_end_that_waits_for_runs_can_be_told_to_leave_them() {
+        let mut lifecycle = lifecycle(None);
+        lifecycle.leave_at_once();
+        let running = runs_with(Run { phase: Phase::of(RunState::Running, None), ..of_steps("a", &["s"]) });
+        assert!(matches!(lifecycle.look(&running, 0), Stage::Open), "nothing ends");
+        let answer = close(&mut lifecycle, ShutdownKind::StopRuns, When::Now);
+        assert!(matches!(lifecycle.look(&running, 0), Stage::Waits));
+        lifecycle.leave_at_once();
+        assert!(matches!(lifecycle.look(&running, 0), Stage::Over));
+        lifecycle.end();
+        assert!(answer.recv().expect("an answer").is_some(), "who waited has the lock");
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub(super) enum Message {
     WallRing,
     /// End in order. The answer is the data directory's lock, or none when the engine goes on.
     Shutdown { kind: ShutdownKind, when: When, reply: Sender<Option<EngineLock>> },
+    /// An end that waits for runs waits no longer: they are left as they are.
+    LeaveAtOnce,
     /// The last handle was dropped.
     Abandoned,
 }
@@ -104,6 +106,7 @@ impl Message {
             | Self::Waits(_)
             | Self::WallRing
             | Self::Shutdown { .. }
+            | Self::LeaveAtOnce
             | Self::Abandoned => {}
         }
     }

@@ -215,6 +215,7 @@ impl Engine {
             | Message::Waits(_)
             | Message::WallRing
             | Message::Shutdown { .. }
+            | Message::LeaveAtOnce
             | Message::Abandoned => false,
         }
     }

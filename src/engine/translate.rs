@@ -61,6 +61,7 @@ impl Engine {
             Message::Waits(reply) => drop(reply.send(self.current_waits())),
             Message::WallRing => {}
             Message::Shutdown { kind, when, reply } => self.begin_closing(kind, when, reply, heard),
+            Message::LeaveAtOnce => self.lifecycle.leave_at_once(),
             Message::Abandoned => {}
         }
     }
