@@ -48,14 +48,9 @@ fn measure(table: &mut Table) {
             };
             table.ratio(&format!("{shape} of {n}: a step, beside one of {USUAL}"), &pairs, ms, grown);
             let of = |figure: fn(&Figures) -> f64| -> Vec<f64> {
-                rounds.iter().map(|(ours, _)| figure(ours)).collect()
+                rounds.iter().map(|(ours, ..)| figure(ours)).collect()
             };
-            table.value(
-                &format!("{shape} of {n}: CPU of the engine a step"),
-                &of(|f| f.engine),
-                us,
-                Goal::None,
-            );
+            table.ratio(&format!("{shape} of {n}: CPU of the engine a step, likewise"), &cpu, us, grown);
             table.value(
                 &format!("{shape} of {n}: CPU of the supervisor a step"),
                 &of(|f| f.supervisor),
