@@ -104,7 +104,7 @@ pub enum HostStart {
     WhenNeeded,
     /// While the database is opened, so that the first step waits for neither.
     AtOnce,
-    /// It was begun before the engine is opened, by [`HostStart::begin`].
+    /// It was begun before the engine is opened, by `HostStart::begin`.
     Begun(Box<Launched>),
 }
 

@@ -64,7 +64,7 @@ pub struct StepLedger {
     pub has_checkpoint: bool,
     /// Bytes of its report file that are recorded.
     pub report_offset: u64,
-    /// [`RunLedger::resumes_in_row`] when this attempt began.
+    /// [`RunLedger::resumes_in_row`](super::RunLedger::resumes_in_row) when this attempt began.
     #[serde(skip_serializing_if = "is_zero")]
     pub begun_after: u32,
     /// An engine that is gone may have started it: the supervisor looks for a survivor before it starts another one.
