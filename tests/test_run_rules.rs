@@ -253,6 +253,25 @@ fn on_failure_decides_whether_other_branches_go_on_and_when_decides_for_each_ste
 }
 
 #[test]
+fn what_stood_above_before_a_resume_counts_no_more_when_it_runs_again() {
+    let mut world = World::new(
+        "[[step]]\nid = \"c\"\nneeds = [\"b\"]\nwhen = \"on_failure\"\nrun = [\"true\"]\n\
+         [[step]]\nid = \"a\"\nneeds = []\nmay_fail = true\nrun = [\"true\"]\n\
+         [[step]]\nid = \"b\"\nneeds = [\"a\"]\nrun = [\"true\"]",
+    );
+    world.exit(1, 1);
+    world.started(2);
+    world.exit(2, 0);
+    assert_eq!(world.run.steps.state(0), StepState::Running, "a step above it has failed");
+    world.started(0);
+    world.exit(0, 1);
+    assert_eq!(world.run.state(), RunState::Failed);
+    world.hear(Input::Resume);
+    assert_eq!(world.run.steps.state(1), StepState::Running, "it had failed");
+    assert_eq!(world.run.steps.state(0), StepState::Skipped, "nothing above it has failed now");
+}
+
+#[test]
 fn a_step_that_may_fail_fails_neither_the_run_nor_what_needs_it() {
     let mut world = World::new(
         "[[step]]\nid = \"a\"\nmay_fail = true\nrun = [\"false\"]\n[[step]]\nid = \"b\"\nrun = [\"true\"]",

@@ -9,7 +9,6 @@ use super::definition::{Body, Definition};
 use super::model::{FiredBy, Run, RunLedger};
 use super::phase::Phase;
 use super::state::{RunState, Trigger};
-use super::step_run::StepRun;
 use super::steps::Steps;
 use crate::admission::MAX_PRIORITY;
 use crate::base::id::{PipelineId, RunId};
@@ -101,7 +100,6 @@ impl Plan {
             Body::Driven => None,
             Body::Pipeline(definition) => Some(&definition.pipeline),
         };
-        let steps = pipeline.map_or(&[][..], |pipeline| &pipeline.steps);
         let priority = self.priority.or(pipeline.map(|pipeline| pipeline.priority)).unwrap_or_default();
         let ledger = RunLedger {
             priority: priority.min(MAX_PRIORITY),
@@ -112,7 +110,7 @@ impl Plan {
         Run {
             // Without a name it gets one from the engine, which knows those that are taken.
             id: self.run_id.unwrap_or_else(|| self.pipeline_id.as_run_id()),
-            steps: Steps::of(&self.body, steps.iter().map(|step| Arc::new(StepRun::new(step.id.clone())))),
+            steps: Steps::fresh(&self.body),
             pipeline_id: self.pipeline_id,
             source: self.source.into(),
             run_type: self.run_type.into(),

@@ -137,6 +137,7 @@ fn announce(run: &mut Run, from: RunState, out: &mut Outbox) {
         out.effects.push(Effect::PauseSignal(Level::Lowered));
         out.effects.push(Effect::StopSignal(Level::Lowered));
     }
+    run.steps.tally_anew();
     out.events.push(EventKind::ExecutionResumed { run: summary(run), from });
     for index in 0..run.steps.len() {
         if run.steps[index].state() == StepState::Pending {

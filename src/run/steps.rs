@@ -24,8 +24,23 @@ impl Steps {
     pub fn of(body: &Body, steps: impl IntoIterator<Item = Arc<StepRun>>) -> Self {
         let Body::Pipeline(definition) = body else { return Self::default() };
         let all: Vector<_> = steps.into_iter().collect();
-        let tally = Tally::of(definition, &all);
+        let tally = Tally::of(definition, &all, 0);
         Self { all, tally }
+    }
+
+    /// The same, each as before its turn has come.
+    pub fn fresh(body: &Body) -> Self {
+        let models = match body {
+            Body::Driven => &[][..],
+            Body::Pipeline(definition) => &definition.pipeline.steps,
+        };
+        Self::of(body, models.iter().map(|model| Arc::new(StepRun::new(model.id.clone()))))
+    }
+
+    /// After steps were made to run again: how the steps above others have ended is not known any more, however far above
+    /// they are.
+    pub(super) fn tally_anew(&mut self) {
+        self.tally.renew(&self.all);
     }
 
     /// How many there are.
@@ -192,10 +207,8 @@ mod tests {
     fn steps_of(text: &str) -> Steps {
         let path = std::path::Path::new("/p.toml");
         let pipeline = crate::pipeline::Pipeline::parse(text, path, None).expect("a pipeline");
-        let fresh: Vec<_> =
-            pipeline.steps.iter().map(|step| Arc::new(StepRun::new(step.id.clone()))).collect();
         let definition = Definition { path: "/p.toml".into(), text: text.into(), pipeline };
-        Steps::of(&Body::Pipeline(Arc::new(definition)), fresh)
+        Steps::fresh(&Body::Pipeline(Arc::new(definition)))
     }
 
     fn independent(n: usize) -> Steps {
@@ -284,13 +297,16 @@ mod tests {
             followed.change(index).phase = phase;
         }
         followed.change(3).progress = 0.5;
-        let Steps { all, tally } = &followed;
-        let anew = Tally::of(tally.definition().expect("a pipeline"), all);
+        let mut anew = followed.clone();
+        anew.tally_anew();
         assert_eq!(anew.above(3), followed.above(3));
-        assert_eq!(anew.next_to_begin(), tally.next_to_begin());
-        let progress = |index: usize| all[index].progress;
-        assert_eq!((anew.share_done(progress), anew.has_open_main_steps()), (followed.share_done(), true));
-        assert_eq!(anew.in_state(StepState::is_ended), tally.in_state(StepState::is_ended));
+        assert!(anew.next_to_begin().eq(followed.next_to_begin()));
+        assert_eq!(anew.share_done(), followed.share_done());
+        assert!(anew.has_open_main_steps() && followed.has_open_main_steps());
+        assert!(anew.indexes_in_state(StepState::is_ended).eq([0, 1, 2]));
+        assert_eq!(anew.changed_since(&followed).count(), 0, "the steps are the same");
+        anew.change(2).attempt = 7;
+        assert_eq!(anew.changed_since(&followed).count(), 1);
     }
 
     #[test]

@@ -67,6 +67,15 @@ pub(super) struct Above {
 }
 
 impl Mark {
+    /// Of a step whose turn has not come.
+    const PENDING: Self = Self {
+        state: StepState::Pending,
+        counts_work: false,
+        has_outputs: false,
+        has_progress: false,
+        has_begun: false,
+    };
+
     pub(super) fn of(step: &StepRun) -> Self {
         Self {
             state: step.state(),
@@ -85,8 +94,8 @@ impl Mark {
 }
 
 impl Tally {
-    /// Of these steps, one for each step of the pipeline.
-    pub(super) fn of(definition: &Arc<Definition>, steps: &Vector<Arc<StepRun>>) -> Self {
+    /// Of these steps, one for each step of the pipeline, after so many changes.
+    pub(super) fn of(definition: &Arc<Definition>, steps: &Vector<Arc<StepRun>>, n_changes: u64) -> Self {
         let pipeline = &definition.pipeline;
         let none = || FixedBitSet::with_capacity(steps.len());
         let mut tally = Self {
@@ -103,37 +112,32 @@ impl Tally {
             n_open_main: pipeline.steps.iter().filter(|step| !step.finally).count(),
             total_weight: 0.0,
             done_weight: 0.0,
-            n_changes: 0,
+            n_changes,
             last_changes: vec![0; steps.len().div_ceil(BLOCK)],
-        };
-        let pending = Mark {
-            state: StepState::Pending,
-            counts_work: false,
-            has_outputs: false,
-            has_progress: false,
-            has_begun: false,
         };
         // From above to below: what stands above a step is known before it.
         for &index in pipeline.order() {
             let model = &pipeline.steps[index];
-            if pending.counts(model.when).0 {
+            if Mark::PENDING.counts(model.when).0 {
                 tally.total_weight += model.weight;
             }
             tally.by_state[StepState::Pending as usize].insert(index);
             if tally.n_open_needs[index] == 0 {
                 tally.have_needs_ended(pipeline, index, StepState::Pending);
             }
-            tally.note(index, pending, Mark::of(&steps[index]));
+            tally.note(index, Mark::PENDING, Mark::of(&steps[index]));
         }
-        // A later change must not seem to be from before.
+        // All of them differ from whatever was tallied before.
         tally.n_changes += 1;
         tally.last_changes.fill(tally.n_changes);
         tally
     }
 
-    #[cfg(test)]
-    pub(super) fn definition(&self) -> Option<&Arc<Definition>> {
-        self.definition.as_ref()
+    /// Tallies the same steps anew.
+    pub(super) fn renew(&mut self, steps: &Vector<Arc<StepRun>>) {
+        if let Some(definition) = &self.definition {
+            *self = Self::of(definition, steps, self.n_changes);
+        }
     }
 
     /// The steps in such a state.

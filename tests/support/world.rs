@@ -9,7 +9,7 @@ use leverframe::base::id::PipelineId;
 use leverframe::base::time::Now;
 use leverframe::run::{
     Body, Context, Effect, EventKind, Exit, Input, Outbox, Phase, Record, Run, RunLedger, RunState, Starts,
-    StepNews, StepRun, Steps, Trigger, decide,
+    StepNews, Steps, Trigger, decide,
 };
 
 use super::{definition, run_id};
@@ -30,10 +30,8 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(text: &str) -> Self {
-        let definition = definition(text);
-        let steps = definition.pipeline.steps.iter().map(|step| Arc::new(StepRun::new(step.id.clone())));
-        let body = Body::Pipeline(definition.clone());
-        let run = Run { steps: Steps::of(&body, steps), body, ..driven_in(RunState::Queued) };
+        let body = Body::Pipeline(definition(text));
+        let run = Run { steps: Steps::fresh(&body), body, ..driven_in(RunState::Queued) };
         let mut world = Self {
             run,
             now: at(0),
