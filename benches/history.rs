@@ -11,25 +11,22 @@ mod support;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use egui::{Event, Key, Modifiers, pos2};
-use leverframe::engine::{EventBus, ShutdownKind};
+use egui::{Key, Modifiers};
 use leverframe::run::RunState;
 use leverframe::store::{CheckpointManager, ExecutionRecord, RunWrite};
 use leverframe::window::{
-    Action, AppUpdate, HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion, window_port,
+    Action, AppUpdate, HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion,
 };
-use leverframe::{ExecutionIntegration, PipelineId, RunId};
+use leverframe::{PipelineId, RunId};
 use support::desk::Desk;
-use support::window::{Stage, wheel};
-use support::{Goal, Table, bench, let_pass, ms, no_child, seconds};
+use support::window::scrolling_frames;
+use support::{Goal, Table, bench, ms, no_child, seconds};
 
 const N_RUNS: usize = 1_000_000;
 const N_PIPELINES: usize = 40;
 const N_ROUNDS: usize = 3;
-const N_FRAMES: usize = 300;
 const ROWS: f64 = 0.050;
 const FRAME: f64 = 0.003;
 
@@ -211,18 +208,5 @@ impl Lists {
 
 /// The CPU time of frames of the list, with the engine behind it, while the wheel turns; in seconds.
 fn scroll(dir: &Path) -> Vec<f64> {
-    let (port, world) = window_port();
-    let mut stage = Stage::new(port);
-    let mut integration = ExecutionIntegration::for_window(world, EventBus::new());
-    integration.start(dir).expect("the engine starts");
-    stage.press(Modifiers::COMMAND, Key::Num2, Utc::now());
-    // Until the rows are there.
-    for _ in 0..100 {
-        stage.frame(vec![Event::PointerMoved(pos2(600.0, 400.0))], Utc::now());
-        let_pass(Duration::from_millis(20));
-    }
-    let costs = (0..N_FRAMES).map(|_| stage.frame(vec![wheel()], Utc::now())).collect();
-    drop(stage);
-    integration.shutdown(ShutdownKind::LeaveSteps);
-    costs
+    scrolling_frames(dir, &[(Modifiers::COMMAND, Key::Num2)], "pipeline")
 }

@@ -8,27 +8,25 @@ mod support;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use chrono::Utc;
-use egui::{Event, Key, Modifiers, pos2};
-use leverframe::ExecutionIntegration;
+use egui::{Key, Modifiers};
 use leverframe::base::id::{AttemptKey, RunId};
-use leverframe::engine::{EventBus, ShutdownKind};
-use leverframe::window::{Action, AppUpdate, LogAnswer, LogOf, LogQuestion, window_port};
+use leverframe::engine::ShutdownKind;
+use leverframe::run::log_path;
+use leverframe::window::{Action, AppUpdate, LogAnswer, LogOf, LogQuestion};
 use support::desk::Desk;
 use support::process::memory;
 use support::runs::{engine, run_to_the_end, step_id, trues};
-use support::window::{Stage, wheel};
-use support::{Goal, Table, bench, let_pass, mib, ms, no_child, seconds};
+use support::window::scrolling_frames;
+use support::{Goal, Table, bench, mib, ms, no_child, seconds};
 
 const N_LINES: u64 = 10_000_000;
 /// Lines of this many bytes are 1 GiB.
 const LINE: usize = 107;
 const N_ROUNDS: usize = 5;
 const N_PAGES: u64 = 200;
-const N_FRAMES: usize = 300;
 const FRAME: f64 = 0.003;
 
 fn main() {
@@ -39,7 +37,7 @@ fn measure(table: &mut Table) {
     let dir = tempfile::tempdir().expect("a directory");
     let run_id = run_one_step(dir.path());
     let key = AttemptKey { run_id, step_id: step_id("step-0"), attempt: 1 };
-    write_log(&log_of(dir.path(), &key));
+    write_log(&dir.path().join(log_path(&key.run_id, &key.step_id, key.attempt)));
     let log = Log { desk: Desk::open(dir.path()) };
     let (mut first, mut search, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     let mut pages = Vec::new();
@@ -81,37 +79,18 @@ fn run_one_step(dir: &Path) -> RunId {
     run_id
 }
 
-fn log_of(dir: &Path, key: &AttemptKey) -> PathBuf {
-    let name = format!("{}.{}.log", key.step_id, key.attempt);
-    dir.join("logs").join(key.run_id.as_str()).join(name)
-}
-
 /// The CPU time of frames of the open log, with the engine behind it, while the wheel turns; in seconds.
 fn scroll(dir: &Path) -> Vec<f64> {
-    let (port, world) = window_port();
-    let mut stage = Stage::new(port);
-    let mut integration = ExecutionIntegration::for_window(world, EventBus::new());
-    integration.start(dir).expect("the engine starts");
-    // The history, its first run, that run's page, the log of its step: each as soon as it is there.
-    for (modifiers, key) in [
+    // The history, its first run, that run's page, the log of its step, its beginning.
+    let keys = [
         (Modifiers::COMMAND, Key::Num2),
         (Modifiers::NONE, Key::ArrowDown),
         (Modifiers::NONE, Key::Enter),
         (Modifiers::NONE, Key::ArrowDown),
         (Modifiers::NONE, Key::Enter),
         (Modifiers::COMMAND, Key::Home),
-    ] {
-        stage.press(modifiers, key, Utc::now());
-        for _ in 0..50 {
-            stage.frame(vec![Event::PointerMoved(pos2(600.0, 500.0))], Utc::now());
-            let_pass(Duration::from_millis(20));
-        }
-    }
-    let costs = (0..N_FRAMES).map(|_| stage.frame(vec![wheel()], Utc::now())).collect();
-    assert!(stage.shows("of the list of prices was read", Utc::now()), "the log is open");
-    drop(stage);
-    integration.shutdown(ShutdownKind::LeaveSteps);
-    costs
+    ];
+    scrolling_frames(dir, &keys, "of the list of prices was read")
 }
 
 fn write_log(path: &Path) {

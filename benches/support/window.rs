@@ -1,14 +1,23 @@
 //! A window without a display, whose frames are measured.
 
+use std::path::Path;
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use egui::{
     Context, Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, RawInput, Rect, Shape, TouchPhase,
     epaint::ClippedShape, pos2, vec2,
 };
+use leverframe::ExecutionIntegration;
+use leverframe::engine::{EventBus, ShutdownKind};
 use leverframe::ui::LeverframeWindow;
-use leverframe::window::WindowPort;
+use leverframe::window::{WindowPort, window_port};
 
+use super::let_pass;
 use super::process::thread_seconds;
+
+/// Frames that are measured while the wheel turns.
+const N_FRAMES: usize = 300;
 
 pub(crate) struct Stage {
     ctx: Context,
@@ -50,7 +59,7 @@ impl Stage {
     }
 
     /// Whether this text is part of what a frame shows.
-    pub(crate) fn shows(&mut self, text: &str, at: DateTime<Utc>) -> bool {
+    fn shows(&mut self, text: &str, at: DateTime<Utc>) -> bool {
         let window = &mut self.window;
         let output = self.ctx.run_ui(RawInput::default(), |ui| window.paint(ui, at));
         let has_it = |shape: &ClippedShape| {
@@ -67,13 +76,30 @@ impl Stage {
     }
 }
 
-/// The wheel is turned down by three lines.
-pub(crate) fn wheel() -> Event {
-    Event::MouseWheel {
+/// The CPU time of frames while the wheel turns, in seconds: of the window with its engine on the data in `dir`, after these
+/// keys were pressed, each when there was time for what the one before asked for. It then shows `text`.
+pub(crate) fn scrolling_frames(dir: &Path, keys: &[(Modifiers, Key)], text: &str) -> Vec<f64> {
+    let (port, world) = window_port();
+    let mut stage = Stage::new(port);
+    let mut integration = ExecutionIntegration::for_window(world, EventBus::new());
+    integration.start(dir).expect("the engine starts");
+    for &(modifiers, key) in keys {
+        stage.press(modifiers, key, Utc::now());
+        for _ in 0..100 {
+            stage.frame(vec![Event::PointerMoved(pos2(600.0, 500.0))], Utc::now());
+            let_pass(Duration::from_millis(10));
+        }
+    }
+    let wheel = || Event::MouseWheel {
         unit: MouseWheelUnit::Line,
         delta: vec2(0.0, -3.0),
         phase: TouchPhase::Move,
         modifiers: Modifiers::NONE,
         source: MouseWheelSource::Wheel,
-    }
+    };
+    let costs = (0..N_FRAMES).map(|_| stage.frame(vec![wheel()], Utc::now())).collect();
+    assert!(stage.shows(text, Utc::now()), "what scrolls has {text:?}");
+    drop(stage);
+    integration.shutdown(ShutdownKind::LeaveSteps);
+    costs
 }

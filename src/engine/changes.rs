@@ -10,14 +10,12 @@ pub(super) fn push_changes(writes: &mut Vec<RunWrite>, recorded: Option<&Run>, r
     if !recorded.is_some_and(|recorded| is_same_row(recorded, run)) {
         writes.push(RunWrite::Run(run.clone()));
     }
-    let mut push = |step: &Arc<StepRun>| {
-        writes.push(RunWrite::Step { run_id: run.id.clone(), step: step.clone() });
-    };
+    let write = |step: &Arc<StepRun>| RunWrite::Step { run_id: run.id.clone(), step: step.clone() };
     match recorded {
-        Some(recorded) => run.steps.changed_since(&recorded.steps).for_each(push),
+        Some(recorded) => writes.extend(run.steps.changed_since(&recorded.steps).map(write)),
         None => {
             let is_touched = |step: &&Arc<StepRun>| step.attempt > 0 || step.state() != StepState::Pending;
-            run.steps.iter().filter(is_touched).for_each(&mut push);
+            writes.extend(run.steps.iter().filter(is_touched).map(write));
         }
     }
 }

@@ -25,8 +25,8 @@ pub(super) enum Section {
 /// One row of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NowRow {
-    /// The head of a section, with the number of its runs.
-    Section(Section, usize),
+    /// The head of a section.
+    Section(Section),
     /// The head of a group, with the number of its runs.
     Group(String, usize),
     Run(Section, RunId),
@@ -125,7 +125,7 @@ impl NowPage {
             let held: HashSet<RunId> = self.run_ids().cloned().collect();
             self.n_new = store.living().filter(|entry| !held.contains(&entry.run.run_id)).count();
             if self.n_new == 0 || !self.awaits_new {
-                if !self.rows.iter().any(|row| matches!(row, NowRow::Section(Section::Recent, _))) {
+                if !self.rows.iter().any(|row| matches!(row, NowRow::Section(Section::Recent))) {
                     // Below all others it moves none.
                     push_recent(&mut self.rows, store, &held);
                 }
@@ -142,7 +142,7 @@ impl NowPage {
                 continue;
             }
             self.sort(store, &mut runs, now);
-            rows.push(NowRow::Section(section, runs.len()));
+            rows.push(NowRow::Section(section));
             if self.groups == NowGroups::None {
                 rows.extend(runs.iter().map(|entry| NowRow::Run(section, entry.run.run_id.clone())));
                 continue;
@@ -206,7 +206,7 @@ fn push_recent(rows: &mut Vec<NowRow>, store: &AppStore, held: &HashSet<RunId>) 
     let ended = store.recent().map(|entry| &entry.run.run_id).filter(|run_id| !held.contains(*run_id));
     let mut ended = ended.take(MAX_ENDED).peekable();
     if ended.peek().is_some() {
-        rows.push(NowRow::Section(Section::Recent, store.recent().len()));
+        rows.push(NowRow::Section(Section::Recent));
         rows.extend(ended.map(|run_id| NowRow::Run(Section::Recent, run_id.clone())));
     }
 }

@@ -26,13 +26,14 @@ pub(super) fn list_ui(ui: &mut Ui, view: View<'_>, page: &mut NowPage, max_heigh
     page.seen.clear();
     let n_rows = page.rows().len();
     let (tops, total) = tops(page.rows(), view.row());
-    let Some((section, count)) = section_at(page, &tops) else { return };
-    let count = count_of(view, section, count);
+    let Some(section) = section_at(page, &tops) else { return };
     let height = total.min((max_height - theme::CARD_HEAD - 2.0).floor()).max(view.row());
     let offset = offset_to_selected(ui, view, page, &tops, height);
     let card = Card::new(section_text(section));
-    // Of ended runs only the newest are listed here.
-    let card = if section == Section::Recent { card } else { card.count(count) };
+    let card = match count_of(view, section) {
+        Some(count) => card.count(count),
+        None => card,
+    };
     card.show(ui, |ui, head| {
         head_at(ui, view, page, (head, section), out);
         let area = ScrollArea::vertical()
@@ -79,24 +80,25 @@ fn tops(rows: &[NowRow], row_height: f32) -> (Vec<f32>, f32) {
     (tops.collect(), end)
 }
 
-/// The section at the top, and the number of its runs.
-fn section_at(page: &NowPage, tops: &[f32]) -> Option<(Section, usize)> {
+/// The section at the top.
+fn section_at(page: &NowPage, tops: &[f32]) -> Option<Section> {
     let sections = page.rows().iter().zip(tops).filter_map(|(row, top)| match row {
-        NowRow::Section(section, count) => Some((*section, *count, *top)),
+        NowRow::Section(section) => Some((*section, *top)),
         NowRow::Group(..) | NowRow::Run(..) => None,
     });
     // One whose own head is visible is not named above it.
-    let above = |(at, (_, _, top)): &(usize, (Section, usize, f32))| *at == 0 || *top + HEAD <= page.offset;
+    let above = |(at, (_, top)): &(usize, (Section, f32))| *at == 0 || *top + HEAD <= page.offset;
     let last = sections.enumerate().take_while(above).last();
-    last.map(|(_, (section, count, _))| (section, count))
+    last.map(|(_, (section, _))| section)
 }
 
-/// The number of its runs. Living ones are counted as they are, though their rows keep their places.
-fn count_of(view: View<'_>, section: Section, n_rows: usize) -> usize {
+/// The number of its runs, as they are, though their rows keep their places; none of ended runs, of which only the newest
+/// are listed here.
+fn count_of(view: View<'_>, section: Section) -> Option<usize> {
     match section {
-        Section::Running => view.store.living().filter(|entry| !entry.is_waiting()).count(),
-        Section::Waiting => view.store.living().filter(|entry| entry.is_waiting()).count(),
-        Section::Recent => n_rows,
+        Section::Running => Some(view.store.living().filter(|entry| !entry.is_waiting()).count()),
+        Section::Waiting => Some(view.store.living().filter(|entry| entry.is_waiting()).count()),
+        Section::Recent => None,
     }
 }
 
@@ -148,8 +150,8 @@ fn row_ui<'a>(
     out: &mut Commands,
 ) -> Option<&'a RunEntry> {
     let (section, run_id) = match row {
-        NowRow::Section(section, count) => {
-            section_ui(ui, *section, count_of(view, *section, *count), out);
+        NowRow::Section(section) => {
+            section_ui(ui, *section, count_of(view, *section), out);
             return None;
         }
         NowRow::Group(name, count) => {
@@ -177,8 +179,8 @@ fn row_ui<'a>(
     Some(entry)
 }
 
-fn section_ui(ui: &mut Ui, section: Section, count: usize, out: &mut Commands) {
-    let count = if section == Section::Recent { String::new() } else { format::whole(count) };
+fn section_ui(ui: &mut Ui, section: Section, count: Option<usize>, out: &mut Commands) {
+    let count = count.map(format::whole).unwrap_or_default();
     let rect = band_ui(ui, section_text(section), &count, true);
     if section == Section::Recent {
         all_lever_at(ui, rect, out);
@@ -223,7 +225,7 @@ fn head_at(
     let height = theme::LEVER - 4.0;
     let mut right = rect.right() + if section == Section::Recent { -44.0 } else { 8.0 };
     // Only living runs have an order and groups.
-    let is_living = |row: &NowRow| matches!(row, NowRow::Section(Section::Running | Section::Waiting, _));
+    let is_living = |row: &NowRow| matches!(row, NowRow::Section(Section::Running | Section::Waiting));
     let levers = page.rows().iter().any(is_living).then(|| {
         let groups = Lever::of(&Command::GroupNow(page.groups)).text(page.groups.text()).tone(Tone::Quiet);
         let groups = groups.named(format!("Groups: {}", page.groups.text())).with_menu();
